@@ -1,0 +1,230 @@
+//! From multipliers to a plan: search the few rows whose choice is close, prove with the rows that are left.
+
+use crate::oracle::{DualOracle, Goal, Interrupted, Progress, Screen, Tally, Watch};
+use crate::relax::{left_over, Relaxed};
+use crate::rows::Rows;
+use crate::search::{grain, search, Found, Task};
+use crate::settings::Settings;
+
+/// Pairs in the cores that are searched one after the other, until one holds a plan.
+const CORES: [usize; 3] = [600, 6_000, usize::MAX];
+/// Nodes for a core that cannot prove anything.
+const CORE_NODES: usize = 500;
+/// Rows of at most this many pairs are searched at once.
+const SMALL_PAIRS: usize = 6_000;
+
+/// The best plan and the best bound.
+pub(crate) struct Planned {
+    pub(crate) plan: Option<(Vec<i32>, Tally)>,
+    /// Objective of the plan, the goal minimised.
+    pub(crate) objective: f64,
+    pub(crate) bound: f64,
+    pub(crate) nodes: usize,
+    /// Proven that there is no plan.
+    pub(crate) impossible: bool,
+    pub(crate) interrupted: Option<Interrupted>,
+}
+
+/// Finds a plan and proves how good it is.
+pub(crate) fn plan<O: DualOracle>(
+    oracle: &mut O,
+    goal: Goal,
+    relaxed: &Relaxed,
+    settings: &Settings,
+    watch: &dyn Watch,
+) -> Planned {
+    let mut planner = Planner {
+        goal,
+        settings,
+        watch,
+        working: Vec::new(),
+        out: Planned {
+            plan: None,
+            objective: f64::INFINITY,
+            bound: relaxed.bound,
+            nodes: 0,
+            impossible: false,
+            interrupted: None,
+        },
+    };
+    if let Err(stop) = planner.go(oracle, relaxed) {
+        planner.out.interrupted = Some(stop);
+    }
+    planner.out
+}
+
+struct Planner<'s> {
+    goal: Goal,
+    settings: &'s Settings,
+    watch: &'s dyn Watch,
+    /// A model for every query; searches overwrite the rows they work on.
+    working: Vec<i32>,
+    out: Planned,
+}
+
+impl Planner<'_> {
+    fn go<O: DualOracle>(&mut self, oracle: &mut O, relaxed: &Relaxed) -> Result<(), Interrupted> {
+        self.working = oracle.assign(self.goal, &relaxed.centre)?;
+        let rows = &relaxed.rows;
+        for size in CORES {
+            let size = if relaxed.whole && rows.model.len() <= SMALL_PAIRS { usize::MAX } else { size };
+            let all = size >= rows.model.len();
+            let core = if all { rows.clone() } else { core(relaxed, size) };
+            (0..rows.len()).for_each(|row| self.working[rows.query[row]] = rows.model[relaxed.key[row]] as i32);
+            let proof = all && relaxed.whole;
+            let nodes = if proof { self.settings.node_limit } else { CORE_NODES };
+            let found = self.search(oracle, &core, relaxed, nodes)?;
+            if proof && found.complete {
+                return Ok(self.conclude());
+            }
+            if self.is_done() {
+                return Ok(());
+            }
+            if self.out.plan.is_some() || all {
+                break;
+            }
+        }
+        self.prove(oracle, relaxed)
+    }
+
+    /// Searches all pairs that a better plan could use: by reduced costs, those within the gap of their row's best.
+    fn prove<O: DualOracle>(&mut self, oracle: &mut O, relaxed: &Relaxed) -> Result<(), Interrupted> {
+        let gap = self.out.objective - relaxed.bound;
+        let prices = relaxed.scale.to_problem(&relaxed.prices);
+        let half_width = vec![if gap.is_finite() { 0.0 } else { f64::INFINITY }; prices.len()];
+        let slack = gap * (1.0 + 1e-9) + 1e-12 * relaxed.bound.abs();
+        let screen = Screen { prices, half_width, slack, sample: 0, seed: 0 };
+        let mut rows = oracle.screen(self.goal, &screen)?;
+        rows.rescale(&relaxed.scale);
+        self.working = oracle.assign(self.goal, &screen.prices)?;
+        let found = self.search(oracle, &rows, relaxed, self.settings.node_limit)?;
+        if found.complete {
+            self.conclude();
+        } else {
+            let bound = (found.bound + rows.fixed_objective.value()) / relaxed.scale.objective;
+            self.out.bound = self.out.bound.max(bound - 1e-12 * bound.abs()).min(self.out.objective);
+        }
+        Ok(())
+    }
+
+    /// A complete search has settled everything: the plan is best to within the gap asked for, or there is none.
+    fn conclude(&mut self) {
+        if self.out.plan.is_none() {
+            self.out.impossible = true;
+        } else {
+            self.out.bound = self.out.bound.max(self.out.objective - self.allowed_gap(self.out.objective));
+            self.out.bound = self.out.bound.min(self.out.objective);
+        }
+    }
+
+    fn allowed_gap(&self, objective: f64) -> f64 {
+        0.999 * self.settings.rel_gap * objective.abs()
+    }
+
+    fn is_done(&self) -> bool {
+        self.out.plan.is_some() && self.out.objective <= self.target()
+    }
+
+    fn target(&self) -> f64 {
+        self.out.bound + self.settings.rel_gap * self.out.bound.abs()
+    }
+
+    fn search<O: DualOracle>(
+        &mut self,
+        oracle: &mut O,
+        rows: &Rows,
+        relaxed: &Relaxed,
+        node_limit: usize,
+    ) -> Result<Found, Interrupted> {
+        let (scale, fixed) = (relaxed.scale.objective, rows.fixed_objective.value());
+        let to_rows = |objective: f64| objective * scale - fixed;
+        let limit = left_over(oracle, self.goal, rows, &relaxed.scale);
+        let grain = grain(rows);
+        let tiny = 1e-12 * (1.0 + self.out.bound.abs() * scale);
+        let rel_gap = self.settings.rel_gap;
+        let margin = |best: f64| {
+            let allowed = 0.999 * rel_gap * ((best + fixed) / scale).abs() * scale;
+            allowed.max(0.999 * grain).max(tiny)
+        };
+        let best = to_rows(self.out.objective);
+        let cutoff = if best.is_finite() { best - margin(best) } else { f64::INFINITY };
+        let task = Task { cutoff, target: to_rows(self.target()), margin: &margin, node_limit };
+        self.report("search", rows)?;
+        let watch = self.watch;
+        let found = search(rows, limit.clone(), &relaxed.prices, &task, watch, &mut |pairs| {
+            self.consider(oracle, rows, &limit, pairs, scale, fixed)
+        });
+        self.out.nodes += found.nodes;
+        match found.interrupted {
+            Some(stop) => Err(stop),
+            None => Ok(found),
+        }
+    }
+
+    /// Keeps a plan that meets every limit exactly and is the best so far; returns its objective in the units of the rows.
+    fn consider<O: DualOracle>(
+        &mut self,
+        oracle: &mut O,
+        rows: &Rows,
+        limit: &[f64],
+        pairs: &[usize],
+        scale: f64,
+        fixed: f64,
+    ) -> Result<Option<f64>, Interrupted> {
+        let mut used = vec![0.0; limit.len() + 1];
+        pairs.iter().for_each(|&pair| rows.add_usage(pair, 1.0, &mut used));
+        if used.iter().zip(limit).any(|(used, limit)| *used > limit + 1e-7 * (1.0 + limit.abs())) {
+            return Ok(None);
+        }
+        let mut objective: f64 = pairs.iter().map(|&pair| rows.objective[pair]).sum();
+        for (&query, &pair) in rows.query.iter().zip(pairs) {
+            self.working[query] = rows.model[pair] as i32;
+        }
+        let tally = oracle.tally(&self.working)?;
+        if !tally.broken.iter().all(|&k| self.goal == Goal::Usage(k)) || tally.forbidden {
+            return Ok(None);
+        }
+        let total = oracle.goal_of(self.goal, &tally);
+        if total < self.out.objective {
+            self.out.objective = total;
+            self.out.plan = Some((self.working.clone(), tally));
+            objective = total * scale - fixed;
+            self.report("search", rows)?;
+        }
+        Ok(Some(objective))
+    }
+
+    fn report(&self, phase: &'static str, rows: &Rows) -> Result<(), Interrupted> {
+        let objective = if self.out.plan.is_some() { self.out.objective } else { f64::NAN };
+        self.watch.report(&Progress { phase, queries: rows.len(), bound: self.out.bound, objective })
+    }
+}
+
+/// The rows that the vertex divides, and those whose second choice is nearest, up to a number of pairs.
+fn core(relaxed: &Relaxed, size: usize) -> Rows {
+    let rows = &relaxed.rows;
+    let mut prices = relaxed.prices.clone();
+    prices.push(0.0);
+    let reduced = |pair: usize| rows.objective[pair] + rows.dot(pair, &prices);
+    let mut regret: Vec<(f64, usize)> = (0..rows.len())
+        .map(|row| {
+            let key = relaxed.key[row];
+            let others = rows.pairs(row).filter(|&pair| pair != key);
+            (others.map(|pair| reduced(pair) - reduced(key)).fold(f64::INFINITY, f64::min), row)
+        })
+        .collect();
+    regret.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let mut chosen = vec![false; rows.len()];
+    relaxed.divided.iter().for_each(|&row| chosen[row] = true);
+    let mut pairs = relaxed.divided.iter().map(|&row| rows.pairs(row).len()).sum::<usize>();
+    for (_, row) in regret {
+        if pairs >= size {
+            break;
+        }
+        if !chosen[row] {
+            chosen[row] = true;
+            pairs += rows.pairs(row).len();
+        }
+    }
+    rows.filtered(|row, pair| chosen[row] || pair == relaxed.key[row])
+}

@@ -1,0 +1,321 @@
+//! The problem: matrices, the objective among them, and resources with limits. All input checks are here.
+
+use rayon::prelude::*;
+
+use crate::error::InputError;
+
+/// Matrices of fewer pairs are read by the calling thread alone: starting threads would cost more.
+pub(crate) const SERIAL_PAIRS: usize = 1 << 16;
+
+/// A matrix in C order, borrowed as it came. Arithmetic on it is always float64.
+#[derive(Debug, Clone, Copy)]
+pub enum Matrix<'a> {
+    /// Single precision.
+    F32(&'a [f32]),
+    /// Double precision.
+    F64(&'a [f64]),
+}
+
+impl Matrix<'_> {
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(data) => data.len(),
+            Self::F64(data) => data.len(),
+        }
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Entry at a flat position, in float64.
+    #[inline]
+    pub fn get(&self, at: usize) -> f64 {
+        match self {
+            Self::F32(data) => f64::from(data[at]),
+            Self::F64(data) => data[at],
+        }
+    }
+}
+
+/// An (n, m) input with the name that errors use.
+#[derive(Debug, Clone)]
+pub struct Input<'a> {
+    /// Name of the argument.
+    pub name: String,
+    /// The numbers.
+    pub data: Matrix<'a>,
+    /// Whether entries below zero are refused.
+    pub nonnegative: bool,
+}
+
+/// What one query on one model uses of a resource.
+#[derive(Debug, Clone)]
+pub enum Usage<'a> {
+    /// The same for every pair.
+    One(f64),
+    /// One number per model, (m,).
+    PerModel(&'a [f64]),
+    /// One number per query, (n,).
+    PerQuery(&'a [f64]),
+    /// One number per pair: the position of an (n, m) matrix in [`Problem::inputs`].
+    Dense(usize),
+}
+
+/// Over what each limit of a resource adds up.
+#[derive(Debug, Clone, Copy)]
+pub enum Scope<'a> {
+    /// Everything: one limit.
+    All,
+    /// The queries on one model: m limits.
+    Model,
+    /// The queries of one group (tenant), given per query: as many limits as there are groups.
+    Group(&'a [u32]),
+}
+
+/// Which side of the limit is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relation {
+    /// usage <= limit
+    AtMost,
+    /// usage >= limit
+    AtLeast,
+}
+
+/// A resource: what pairs use of it, and limits on the sums.
+#[derive(Debug, Clone)]
+pub struct Resource<'a> {
+    /// Name in messages and duals.
+    pub name: String,
+    /// What a pair uses.
+    pub usage: Usage<'a>,
+    /// Over what the limits add up.
+    pub scope: Scope<'a>,
+    /// Which side is allowed.
+    pub relation: Relation,
+    /// One limit per member of the scope; an infinite one on the allowed side is no limit.
+    pub limits: Vec<f64>,
+}
+
+/// Whether the objective is maximised or minimised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sense {
+    /// Most.
+    Maximise,
+    /// Least.
+    Minimise,
+}
+
+/// `n` queries, `m` models, an objective matrix, resources, allowed pairs: checked once, then trusted.
+#[derive(Debug, Clone)]
+pub struct Problem<'a> {
+    /// Number of queries.
+    pub n_queries: usize,
+    /// Number of models.
+    pub n_models: usize,
+    /// The (n, m) matrices.
+    pub inputs: Vec<Input<'a>>,
+    /// Which input is optimised.
+    pub objective: usize,
+    /// In which direction.
+    pub sense: Sense,
+    /// What is limited.
+    pub resources: Vec<Resource<'a>>,
+    /// (n, m), C order; false forbids the pair.
+    pub allowed: Option<&'a [bool]>,
+}
+
+/// One finite limit: which resource, and which member of its scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitId {
+    /// Position in [`Problem::resources`].
+    pub resource: usize,
+    /// Model or group; 0 for [`Scope::All`].
+    pub member: usize,
+}
+
+/// The finite limits of a problem in one list, in the form `usage <= limit`.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The limits, in the order of the multipliers.
+    pub ids: Vec<LimitId>,
+    /// Right-hand sides of `sign * usage <= value`.
+    pub values: Vec<f64>,
+    /// +1 for `<=`, -1 for `>=`, per resource.
+    pub sign: Vec<f64>,
+    /// Per resource and member, the position in `ids`, or `ids.len()` where there is no limit.
+    pub position: Vec<Vec<u32>>,
+}
+
+impl<'a> Problem<'a> {
+    /// Checks shapes and every number; returns the largest magnitude in each input. One parallel read of the matrices.
+    pub fn validate(&self) -> Result<Vec<f64>, InputError> {
+        let (n, m) = (self.n_queries, self.n_models);
+        if n == 0 || m == 0 {
+            return Err(InputError::Empty { n_queries: n, n_models: m });
+        }
+        let mut largest = Vec::with_capacity(self.inputs.len());
+        for input in &self.inputs {
+            check_length(&input.name, input.data.len(), n * m, "n_queries * n_models")?;
+            largest.push(check_matrix(input, m)?);
+        }
+        if let Some(allowed) = self.allowed {
+            check_length("allowed", allowed.len(), n * m, "n_queries * n_models")?;
+        }
+        self.resources.iter().try_for_each(|resource| self.check_resource(resource))?;
+        Ok(largest)
+    }
+
+    fn check_resource(&self, resource: &Resource<'a>) -> Result<(), InputError> {
+        let name = &resource.name;
+        match resource.usage {
+            Usage::One(value) => check_entries(&format!("{name}.usage"), &[value], f64::is_finite, "a finite number")?,
+            Usage::PerModel(values) => {
+                check_length(&format!("{name}.usage"), values.len(), self.n_models, "n_models")?;
+                check_entries(&format!("{name}.usage"), values, f64::is_finite, "a finite number")?;
+            }
+            Usage::PerQuery(values) => {
+                check_length(&format!("{name}.usage"), values.len(), self.n_queries, "n_queries")?;
+                check_entries(&format!("{name}.usage"), values, f64::is_finite, "a finite number")?;
+            }
+            Usage::Dense(_) => {}
+        }
+        match resource.scope {
+            Scope::All => check_length(name, resource.limits.len(), 1, "one limit")?,
+            Scope::Model => check_length(name, resource.limits.len(), self.n_models, "n_models")?,
+            Scope::Group(groups) => {
+                check_length(&format!("{name}.per"), groups.len(), self.n_queries, "n_queries")?;
+                let n_groups = groups.iter().max().map_or(0, |&last| last as usize + 1);
+                if n_groups > resource.limits.len() {
+                    return check_length(name, resource.limits.len(), n_groups, "number of groups");
+                }
+            }
+        }
+        let open = resource.relation.open();
+        check_entries(name, &resource.limits, |x| x.is_finite() || x == open, "a number, or infinity for no limit")
+    }
+
+    /// The finite limits, numbered.
+    pub fn limits(&self) -> Limits {
+        let (mut ids, mut values, mut position) = (Vec::new(), Vec::new(), Vec::new());
+        let sign: Vec<f64> = self.resources.iter().map(|r| r.relation.sign()).collect();
+        for (resource, r) in self.resources.iter().enumerate() {
+            for (member, &limit) in r.limits.iter().enumerate() {
+                if limit.is_finite() {
+                    ids.push(LimitId { resource, member });
+                    values.push(sign[resource] * limit);
+                }
+            }
+        }
+        let mut next = 0;
+        for r in &self.resources {
+            let mut number = |limit: &f64| {
+                let at = if limit.is_finite() { next } else { ids.len() as u32 };
+                next += u32::from(limit.is_finite());
+                at
+            };
+            position.push(r.limits.iter().map(&mut number).collect());
+        }
+        Limits { ids, values, sign, position }
+    }
+
+    /// What query `i` on model `j` uses of a resource.
+    #[inline]
+    pub fn usage(&self, resource: usize, i: usize, j: usize) -> f64 {
+        match self.resources[resource].usage {
+            Usage::One(value) => value,
+            Usage::PerModel(values) => values[j],
+            Usage::PerQuery(values) => values[i],
+            Usage::Dense(input) => self.inputs[input].data.get(i * self.n_models + j),
+        }
+    }
+
+    /// Which member of its scope a pair counts for.
+    #[inline]
+    pub fn member(&self, resource: usize, i: usize, j: usize) -> usize {
+        match self.resources[resource].scope {
+            Scope::All => 0,
+            Scope::Model => j,
+            Scope::Group(groups) => groups[i] as usize,
+        }
+    }
+
+    /// Whether a pair may be chosen.
+    #[inline]
+    pub fn allows(&self, i: usize, j: usize) -> bool {
+        self.allowed.map_or(true, |allowed| allowed[i * self.n_models + j])
+    }
+}
+
+impl Relation {
+    /// +1 for `<=`, -1 for `>=`.
+    pub fn sign(self) -> f64 {
+        match self {
+            Self::AtMost => 1.0,
+            Self::AtLeast => -1.0,
+        }
+    }
+
+    fn open(self) -> f64 {
+        self.sign() * f64::INFINITY
+    }
+}
+
+fn check_length(name: &str, got: usize, expected: usize, meaning: &'static str) -> Result<(), InputError> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(InputError::Length { name: name.to_owned(), got, expected, meaning })
+}
+
+fn check_entries(
+    name: &str,
+    values: &[f64],
+    good: impl Fn(f64) -> bool,
+    expected: &'static str,
+) -> Result<(), InputError> {
+    match values.iter().position(|&value| !good(value)) {
+        None => Ok(()),
+        Some(index) => Err(InputError::Entry { name: name.to_owned(), index, value: values[index], expected }),
+    }
+}
+
+/// Refuses what is not finite or, where asked, below zero; otherwise the largest magnitude.
+fn check_matrix(input: &Input<'_>, n_models: usize) -> Result<f64, InputError> {
+    let (largest, negative) = match input.data {
+        Matrix::F32(data) => extremes(data, |x| (f64::from(x.abs()).to_bits(), x < 0.0)),
+        Matrix::F64(data) => extremes(data, |x| (x.abs().to_bits(), x < 0.0)),
+    };
+    let largest = f64::from_bits(largest);
+    if largest.is_finite() && !(negative && input.nonnegative) {
+        return Ok(largest);
+    }
+    let bad = |x: f64| !x.is_finite() || (input.nonnegative && x < 0.0);
+    let at = (0..input.data.len()).find(|&at| bad(input.data.get(at))).unwrap_or(0);
+    let (name, value) = (input.name.clone(), input.data.get(at));
+    let (query, model) = (at / n_models, at % n_models);
+    if value.is_finite() {
+        Err(InputError::Negative { name, query, model, value })
+    } else {
+        Err(InputError::NotFinite { name, query, model, value })
+    }
+}
+
+/// Largest magnitude, as bits, and whether anything is negative. The bits of magnitudes are ordered like the magnitudes,
+/// with infinity and NaN above all numbers, so one integer maximum finds both the scale and the bad entries.
+fn extremes<T: Copy + Sync>(data: &[T], bits_and_sign: impl Fn(T) -> (u64, bool) + Sync) -> (u64, bool) {
+    let fold = |piece: &[T]| {
+        piece.iter().fold((0, false), |(most, negative), &x| {
+            let (bits, below) = bits_and_sign(x);
+            (if bits > most { bits } else { most }, negative | below)
+        })
+    };
+    let join = |a: (u64, bool), b: (u64, bool)| (a.0.max(b.0), a.1 | b.1);
+    if data.len() <= SERIAL_PAIRS {
+        fold(data)
+    } else {
+        data.par_chunks(SERIAL_PAIRS).map(fold).reduce(|| (0, false), join)
+    }
+}

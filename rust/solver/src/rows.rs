@@ -1,0 +1,227 @@
+//! Queries held in memory with the pairs that are still open: what a screening pass returns and the ascent works on.
+
+use crate::sums::Sum;
+
+/// The open pairs of some queries, row after row, with what the other queries already use.
+///
+/// Each pair has one objective and one usage per resource, in the form "minimise, `usage <= limit`".
+#[derive(Debug, Clone, Default)]
+pub struct Rows {
+    /// First pair of each row; one more entry than rows.
+    pub start: Vec<usize>,
+    /// The query of each row.
+    pub query: Vec<usize>,
+    /// The model of each pair.
+    pub model: Vec<u32>,
+    /// The objective of each pair.
+    pub objective: Vec<f64>,
+    /// Number of resources.
+    pub n_resources: usize,
+    /// Usage of each pair, `n_resources` numbers each.
+    pub usage: Vec<f64>,
+    /// The limit each of those numbers counts under, or `n_limits` for none.
+    pub limit: Vec<u32>,
+    /// Number of limits.
+    pub n_limits: usize,
+    /// Objective of the queries that have one open pair only.
+    pub fixed_objective: Sum,
+    /// What those queries use under each limit.
+    pub fixed_usage: Vec<Sum>,
+    /// The share of each limit that these queries (with the fixed ones) are given: 1 unless they are a sample.
+    pub share: Vec<f64>,
+    /// First query without an open pair.
+    pub stranded: Option<usize>,
+}
+
+/// Powers of two that bring objective and usage to order one.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Scale {
+    pub(crate) objective: f64,
+    /// One per limit.
+    pub(crate) usage: Vec<f64>,
+}
+
+impl Scale {
+    /// From the mean magnitudes of what differs.
+    pub(crate) fn of(rows: &Rows) -> Self {
+        let mut sums = vec![(0.0, 0.0); rows.n_limits + 1];
+        for (usage, &limit) in rows.usage.iter().zip(&rows.limit).filter(|(usage, _)| **usage != 0.0) {
+            sums[limit as usize].0 += usage.abs();
+            sums[limit as usize].1 += 1.0;
+        }
+        let differing = rows.objective.iter().filter(|x| **x != 0.0);
+        let objective = differing.fold((0.0, 0.0), |(sum, count), x| (sum + x.abs(), count + 1.0));
+        let usage = sums[..rows.n_limits].iter().map(|&(sum, count)| inverse_power(sum / count)).collect();
+        Self { objective: inverse_power(objective.0 / objective.1), usage }
+    }
+
+    /// Prices of the scaled rows in the units of the problem.
+    pub(crate) fn to_problem(&self, prices: &[f64]) -> Vec<f64> {
+        prices.iter().zip(&self.usage).map(|(price, usage)| price * usage / self.objective).collect()
+    }
+
+    /// Prices of the problem in the units of the scaled rows.
+    pub(crate) fn to_rows(&self, prices: &[f64]) -> Vec<f64> {
+        prices.iter().zip(&self.usage).map(|(price, usage)| price / usage * self.objective).collect()
+    }
+}
+
+/// The power of two nearest to `1 / mean`; 1 where there is no mean.
+fn inverse_power(mean: f64) -> f64 {
+    if mean > 0.0 && mean.is_finite() {
+        f64::powi(2.0, -(mean.log2().round() as i32).clamp(-1000, 1000))
+    } else {
+        1.0
+    }
+}
+
+impl Rows {
+    /// No rows.
+    pub fn new(n_resources: usize, n_limits: usize) -> Self {
+        Self {
+            start: vec![0],
+            n_resources,
+            n_limits,
+            fixed_usage: vec![Sum::default(); n_limits],
+            share: vec![1.0; n_limits],
+            ..Self::default()
+        }
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.query.len()
+    }
+
+    /// Whether every query is fixed.
+    pub fn is_empty(&self) -> bool {
+        self.query.is_empty()
+    }
+
+    /// The pairs of a row.
+    #[inline]
+    pub fn pairs(&self, row: usize) -> std::ops::Range<usize> {
+        self.start[row]..self.start[row + 1]
+    }
+
+    /// `sum_k values_k * usage_k` of a pair; `values` has one entry more than there are limits, a zero.
+    #[inline]
+    pub(crate) fn dot(&self, pair: usize, values: &[f64]) -> f64 {
+        let at = pair * self.n_resources;
+        let mut sum = 0.0;
+        for (usage, &limit) in self.usage[at..at + self.n_resources].iter().zip(&self.limit[at..]) {
+            sum += usage * values[limit as usize];
+        }
+        sum
+    }
+
+    /// Adds `factor * usage` of a pair to a vector over limits (one entry more than limits).
+    #[inline]
+    pub(crate) fn add_usage(&self, pair: usize, factor: f64, to: &mut [f64]) {
+        let at = pair * self.n_resources;
+        for (usage, &limit) in self.usage[at..at + self.n_resources].iter().zip(&self.limit[at..]) {
+            to[limit as usize] += factor * usage;
+        }
+    }
+
+    /// Appends a pair to the row under construction.
+    pub(crate) fn push_pair(&mut self, model: u32, objective: f64, usage: impl Iterator<Item = (f64, u32)>) {
+        self.model.push(model);
+        self.objective.push(objective);
+        for (amount, limit) in usage {
+            self.usage.push(amount);
+            self.limit.push(limit);
+        }
+    }
+
+    /// Ends the row under construction; a row of one pair becomes a fixed query.
+    pub(crate) fn end_row(&mut self, query: usize) {
+        let first = *self.start.last().unwrap_or(&0);
+        match self.model.len() - first {
+            0 => self.stranded = self.stranded.or(Some(query)),
+            1 => {
+                self.fix(first);
+                self.model.truncate(first);
+                self.objective.truncate(first);
+                self.usage.truncate(first * self.n_resources);
+                self.limit.truncate(first * self.n_resources);
+            }
+            _ => {
+                // Only differences within a row decide; without the common part they keep all their digits.
+                let least = self.objective[first..].iter().copied().fold(f64::INFINITY, f64::min);
+                self.fixed_objective.add(least);
+                self.objective[first..].iter_mut().for_each(|x| *x -= least);
+                self.query.push(query);
+                self.start.push(self.model.len());
+            }
+        }
+    }
+
+    fn fix(&mut self, pair: usize) {
+        self.fixed_objective.add(self.objective[pair]);
+        for at in pair * self.n_resources..(pair + 1) * self.n_resources {
+            if let Some(sum) = self.fixed_usage.get_mut(self.limit[at] as usize) {
+                sum.add(self.usage[at]);
+            }
+        }
+    }
+
+    /// Appends the rows of the next block.
+    pub(crate) fn append(&mut self, next: &Self) {
+        let offset = self.model.len();
+        self.start.extend(next.start[1..].iter().map(|at| at + offset));
+        self.query.extend_from_slice(&next.query);
+        self.model.extend_from_slice(&next.model);
+        self.objective.extend_from_slice(&next.objective);
+        self.usage.extend_from_slice(&next.usage);
+        self.limit.extend_from_slice(&next.limit);
+        self.fixed_objective.merge(next.fixed_objective);
+        self.fixed_usage.iter_mut().zip(&next.fixed_usage).for_each(|(sum, part)| sum.merge(*part));
+        self.stranded = self.stranded.or(next.stranded);
+    }
+
+    /// Multiplies objective and usage by powers of two, which is exact.
+    pub(crate) fn rescale(&mut self, scale: &Scale) {
+        self.objective.iter_mut().for_each(|x| *x *= scale.objective);
+        self.fixed_objective = self.fixed_objective.times(scale.objective);
+        for (usage, &limit) in self.usage.iter_mut().zip(&self.limit) {
+            *usage *= scale.usage.get(limit as usize).copied().unwrap_or(0.0);
+        }
+        for (sum, factor) in self.fixed_usage.iter_mut().zip(&scale.usage) {
+            *sum = sum.times(*factor);
+        }
+    }
+
+    /// Every fourth row, from one of the first four.
+    pub(crate) fn quarter(&self, first: usize) -> Self {
+        self.filtered_rows(|row| row % 4 == first)
+    }
+
+    fn filtered_rows(&self, keep: impl Fn(usize) -> bool) -> Self {
+        let mut out = Self::new(self.n_resources, self.n_limits);
+        for row in (0..self.len()).filter(|&row| keep(row)) {
+            self.pairs(row).for_each(|pair| self.copy_pair(pair, &mut out));
+            out.end_row(self.query[row]);
+        }
+        out
+    }
+
+    fn copy_pair(&self, pair: usize, out: &mut Self) {
+        let at = pair * self.n_resources..(pair + 1) * self.n_resources;
+        let usage = self.usage[at.clone()].iter().copied().zip(self.limit[at].iter().copied());
+        out.push_pair(self.model[pair], self.objective[pair], usage);
+    }
+
+    /// The same problem with only the pairs that `keep` accepts; rows left with one pair become fixed.
+    pub(crate) fn filtered(&self, keep: impl Fn(usize, usize) -> bool) -> Self {
+        let mut out = Self::new(self.n_resources, self.n_limits);
+        out.fixed_objective = self.fixed_objective;
+        out.fixed_usage.clone_from(&self.fixed_usage);
+        out.share.clone_from(&self.share);
+        for row in 0..self.len() {
+            self.pairs(row).filter(|&pair| keep(row, pair)).for_each(|pair| self.copy_pair(pair, &mut out));
+            out.end_row(self.query[row]);
+        }
+        out
+    }
+}

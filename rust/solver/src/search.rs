@@ -1,0 +1,194 @@
+//! Branch and bound: from the relaxation on some rows to their best plan.
+//!
+//! Depth first; each node goes on from its parent's basis, so it costs a few steps of the ascent. Equal rows are branched on
+//! together (orbital branching, Ostrowski et al. 2011): either one of them takes the model, or none does.
+
+use std::collections::HashMap;
+
+use crate::ascent::{Ascended, Ascent};
+use crate::oracle::{Interrupted, Watch};
+use crate::rows::Rows;
+
+/// Fractions closer than this to 0 or 1 count as whole.
+const WHOLE: f64 = 1e-7;
+
+/// What a search is allowed and asked to do, in the units of the rows.
+pub(crate) struct Task<'t> {
+    /// Only plans below this are wanted.
+    pub(crate) cutoff: f64,
+    /// Stop at a plan of at most this.
+    pub(crate) target: f64,
+    /// Given a plan's objective, how much better another must be to matter.
+    pub(crate) margin: &'t dyn Fn(f64) -> f64,
+    /// Nodes allowed.
+    pub(crate) node_limit: usize,
+}
+
+/// What a search found.
+pub(crate) struct Found {
+    /// No plan for these rows is below this.
+    pub(crate) bound: f64,
+    /// Whether every node was settled.
+    pub(crate) complete: bool,
+    /// Nodes visited.
+    pub(crate) nodes: usize,
+    /// Why it ended early, if it was interrupted.
+    pub(crate) interrupted: Option<Interrupted>,
+}
+
+/// Searches the rows from the given prices. `accept` gets one pair per row; it returns the objective of a plan that meets
+/// every limit exactly, and keeps the plan if it is the best so far.
+pub(crate) fn search(
+    rows: &Rows,
+    limit: Vec<f64>,
+    prices: &[f64],
+    task: &Task<'_>,
+    watch: &dyn Watch,
+    accept: &mut dyn FnMut(&[usize]) -> Result<Option<f64>, Interrupted>,
+) -> Found {
+    let mut tree = Tree { rows, classes: classes(rows), task, watch, open: Vec::new(), nodes: 0, best: None, unsettled: f64::INFINITY };
+    let interrupted = tree.explore(Ascent::new(rows, limit, prices), accept).err();
+    let open = tree.open.iter().map(|(_, bound)| *bound).fold(tree.unsettled, f64::min);
+    let complete = interrupted.is_none() && tree.open.is_empty() && tree.unsettled == f64::INFINITY;
+    let bound = open.min(tree.cutoff());
+    Found { bound, complete, nodes: tree.nodes, interrupted }
+}
+
+struct Tree<'r, 't> {
+    rows: &'r Rows,
+    classes: Vec<usize>,
+    task: &'t Task<'t>,
+    watch: &'t dyn Watch,
+    open: Vec<(Ascent<'r>, f64)>,
+    nodes: usize,
+    best: Option<f64>,
+    /// Least bound of the nodes that were given up.
+    unsettled: f64,
+}
+
+impl<'r> Tree<'r, '_> {
+    fn cutoff(&self) -> f64 {
+        self.best.map_or(self.task.cutoff, |best| (best - (self.task.margin)(best)).min(self.task.cutoff))
+    }
+
+    fn explore(
+        &mut self,
+        root: Ascent<'r>,
+        accept: &mut dyn FnMut(&[usize]) -> Result<Option<f64>, Interrupted>,
+    ) -> Result<(), Interrupted> {
+        self.open.push((root, f64::NEG_INFINITY));
+        while let Some((mut node, parent)) = self.open.pop() {
+            if parent >= self.cutoff() {
+                continue;
+            }
+            if self.nodes >= self.task.node_limit || self.best.is_some_and(|best| best <= self.task.target) {
+                self.open.push((node, parent));
+                self.unsettled = self.unsettled.min(parent);
+                return Ok(());
+            }
+            self.nodes += 1;
+            let ended = match node.run(self.cutoff(), self.watch) {
+                Ok(ended) => ended,
+                Err(stop) => {
+                    self.open.push((node, parent));
+                    return Err(stop);
+                }
+            };
+            match ended {
+                Ascended::Optimal => self.branch(node, accept)?,
+                Ascended::Cutoff | Ascended::Unbounded(_) => {}
+                Ascended::Stalled => self.unsettled = self.unsettled.min(node.value()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the vertex as a plan where it is whole, or splits the node in two.
+    fn branch(
+        &mut self,
+        node: Ascent<'r>,
+        accept: &mut dyn FnMut(&[usize]) -> Result<Option<f64>, Interrupted>,
+    ) -> Result<(), Interrupted> {
+        let value = node.value();
+        let fractions = node.fractions();
+        let mut plan = node.key.clone();
+        let mut most = vec![];
+        for &(row, pair, fraction) in &fractions {
+            match most.last_mut() {
+                Some((last, best)) if *last == row && fraction > *best => (*best, plan[row]) = (fraction, pair),
+                Some((last, _)) if *last == row => {}
+                _ => {
+                    plan[row] = pair;
+                    most.push((row, fraction));
+                }
+            }
+        }
+        let accepted = accept(&plan)?;
+        if let Some(objective) = accepted.filter(|&objective| self.best.map_or(true, |best| objective < best)) {
+            self.best = Some(objective);
+        }
+        let split = most.iter().filter(|(_, fraction)| *fraction < 1.0 - WHOLE).max_by(|a, b| a.1.total_cmp(&b.1));
+        let row = match (split, accepted) {
+            (Some((row, _)), _) => *row,
+            (None, Some(_)) => return Ok(()),
+            // Whole, but a limit is missed by less than the ascent can tell: split where a choice is left.
+            (None, None) => match self.undecided(&node) {
+                Some(row) => row,
+                None => return Ok(()),
+            },
+        };
+        self.split(node, row, plan[row], value);
+        Ok(())
+    }
+
+    fn undecided(&self, node: &Ascent<'r>) -> Option<usize> {
+        let open = |row: usize| self.rows.pairs(row).filter(|&pair| !node.is_banned(pair)).count();
+        (0..self.rows.len()).find(|&row| open(row) > 1)
+    }
+
+    /// Pushes "no equal row takes the model" and then, to be visited first, "this row takes it".
+    fn split(&mut self, node: Ascent<'r>, row: usize, pair: usize, value: f64) {
+        let offset = pair - self.rows.start[row];
+        let same = |node: &Ascent<'r>, other: usize| {
+            let (a, b) = (self.rows.pairs(row), self.rows.pairs(other));
+            a.zip(b).all(|(p, q)| node.is_banned(p) == node.is_banned(q))
+        };
+        let equals = (0..self.rows.len()).filter(|&other| self.classes[other] == self.classes[row]);
+        let equals: Vec<usize> = equals.filter(|&other| same(&node, other)).collect();
+        let mut without = node.clone();
+        if equals.into_iter().all(|other| without.ban(other, self.rows.start[other] + offset)) {
+            self.open.push((without, value));
+        }
+        let mut with = node;
+        let others: Vec<usize> = self.rows.pairs(row).filter(|&p| p != pair && !with.is_banned(p)).collect();
+        if others.into_iter().all(|other| with.ban(row, other)) {
+            self.open.push((with, value));
+        }
+    }
+}
+
+/// A number per row, equal for rows with the same pairs.
+fn classes(rows: &Rows) -> Vec<usize> {
+    let mut seen: HashMap<Vec<u64>, usize> = HashMap::new();
+    (0..rows.len())
+        .map(|row| {
+            let pairs = rows.pairs(row);
+            let terms = pairs.start * rows.n_resources..pairs.end * rows.n_resources;
+            let mut signature: Vec<u64> = rows.objective[pairs].iter().map(|x| x.to_bits()).collect();
+            signature.extend(rows.usage[terms.clone()].iter().map(|x| x.to_bits()));
+            signature.extend(rows.limit[terms].iter().map(|&k| u64::from(k)));
+            let next = seen.len();
+            *seen.entry(signature).or_insert(next)
+        })
+        .collect()
+}
+
+/// The largest power of two of which every objective is a multiple, or 0 where that is too fine to be of use.
+pub(crate) fn grain(rows: &Rows) -> f64 {
+    let finest = rows.objective.iter().filter(|x| **x != 0.0).map(|x| {
+        let bits = x.to_bits();
+        let exponent = ((bits >> 52) & 0x7ff) as i32 - 1075;
+        exponent + (bits & ((1 << 52) - 1) | (1 << 52)).trailing_zeros() as i32
+    });
+    finest.min().filter(|&exponent| exponent > -28).map_or(0.0, |exponent| f64::powi(2.0, exponent))
+}

@@ -1,0 +1,108 @@
+//! The solve, on one page: multipliers, plan, proof; or the limits that conflict.
+
+use std::time::Instant;
+
+use crate::diagnose::conflicts;
+use crate::oracle::{DualOracle, Goal, Interrupted, Watch};
+use crate::plan::{plan, Planned};
+use crate::relax::{relax, Relaxation};
+use crate::settings::Settings;
+use crate::solution::{relative_gap, Info, Solution, Status};
+
+/// Finds the best plan for the rows of an oracle, with a proof.
+///
+/// `start` are multipliers of an earlier, similar problem, one per limit. Same input and settings, same answer, bit for bit,
+/// for any number of threads (unless time runs out).
+pub fn solve<O: DualOracle>(oracle: &mut O, settings: &Settings, start: Option<&[f64]>, watch: &dyn Watch) -> Solution {
+    let clock = Instant::now();
+    let mut solution = Solution::empty(oracle.limits().ids.clone());
+    match relax(oracle, Goal::Objective, settings, start, watch) {
+        Ok(Relaxation::Solved(relaxed)) => {
+            solution.info.relax_time = clock.elapsed().as_secs_f64();
+            solution.duals = relaxed.scale.to_problem(&relaxed.prices);
+            let planned = plan(oracle, Goal::Objective, &relaxed, settings, watch);
+            let all: Vec<usize> = (0..solution.limits.len()).collect();
+            if planned.impossible {
+                explain(oracle, &mut solution, &all, settings, watch);
+            } else {
+                conclude(oracle, &mut solution, planned, settings);
+            }
+        }
+        Ok(Relaxation::Conflict(ray)) => {
+            let largest = ray.iter().fold(0.0, |most: f64, price| most.max(*price));
+            let involved: Vec<usize> = (0..ray.len()).filter(|&k| ray[k] > 1e-9 * largest).collect();
+            explain(oracle, &mut solution, &involved, settings, watch);
+        }
+        Ok(Relaxation::Stranded(query)) => {
+            solution.status = Status::Infeasible;
+            solution.stranded = Some(query);
+        }
+        Ok(Relaxation::Undecided) => solution.status = Status::IterationLimit,
+        Err(stop) => solution.status = stop.into(),
+    }
+    solution.info.passes = oracle.passes();
+    solution.info.total_time = clock.elapsed().as_secs_f64();
+    solution.info.search_time = solution.info.total_time - solution.info.relax_time;
+    solution
+}
+
+/// Writes the plan and its proof in the sign of the problem.
+fn conclude<O: DualOracle>(oracle: &O, solution: &mut Solution, planned: Planned, settings: &Settings) {
+    let sign = oracle.sign();
+    solution.info.nodes = planned.nodes;
+    solution.bound = sign * planned.bound;
+    if let Some((assignment, tally)) = planned.plan {
+        solution.objective = sign * planned.objective;
+        solution.gap = relative_gap(solution.objective, solution.bound);
+        if solution.gap == 0.0 && planned.bound > planned.objective {
+            solution.bound = solution.objective;
+        }
+        solution.assignment = Some(assignment);
+        solution.tally = Some(tally);
+    }
+    solution.status = match planned.interrupted {
+        _ if solution.assignment.is_some() && solution.gap <= settings.rel_gap => Status::Optimal,
+        Some(stop) => stop.into(),
+        None if solution.assignment.is_some() => Status::Feasible,
+        None => Status::IterationLimit,
+    };
+}
+
+/// Writes why there is no plan: for each limit involved, the nearest value that the others leave within reach.
+fn explain<O: DualOracle>(
+    oracle: &mut O,
+    solution: &mut Solution,
+    involved: &[usize],
+    settings: &Settings,
+    watch: &dyn Watch,
+) {
+    solution.status = Status::Infeasible;
+    solution.conflicts = conflicts(oracle, involved, settings, watch);
+}
+
+impl From<Interrupted> for Status {
+    fn from(stop: Interrupted) -> Self {
+        match stop {
+            Interrupted::TimeLimit => Self::TimeLimit,
+            Interrupted::Stopped => Self::Stopped,
+        }
+    }
+}
+
+impl Solution {
+    fn empty(limits: Vec<crate::problem::LimitId>) -> Self {
+        Self {
+            status: Status::IterationLimit,
+            assignment: None,
+            tally: None,
+            objective: f64::NAN,
+            bound: f64::NAN,
+            gap: f64::INFINITY,
+            duals: vec![0.0; limits.len()],
+            limits,
+            conflicts: Vec::new(),
+            stranded: None,
+            info: Info::default(),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The usual entry: rows in memory, a time limit, somebody watching.
+
+use std::time::{Duration, Instant};
+
+use crate::dense::DenseOracle;
+use crate::error::InputError;
+use crate::oracle::{Interrupted, Progress, Watch};
+use crate::problem::Problem;
+use crate::settings::Settings;
+use crate::solution::Solution;
+use crate::solve::solve;
+
+/// Solves a problem whose matrices are in memory (or memory-mapped).
+///
+/// # Errors
+/// Bad input, named; nothing is computed then.
+pub fn solve_problem(
+    problem: &Problem<'_>,
+    settings: &Settings,
+    start: Option<&[f64]>,
+    watch: &dyn Watch,
+) -> Result<Solution, InputError> {
+    settings.validate()?;
+    let timed = Timed { inner: watch, until: deadline(settings.time_limit) };
+    let mut oracle = DenseOracle::new(problem, settings.threads, &timed)?;
+    Ok(solve(&mut oracle, settings, start, &timed))
+}
+
+/// Nobody watches: never stops, reports nowhere.
+#[derive(Debug, Clone, Copy)]
+pub struct Unwatched;
+
+impl Watch for Unwatched {
+    fn poll(&self) -> Result<(), Interrupted> {
+        Ok(())
+    }
+
+    fn report(&self, _: &Progress) -> Result<(), Interrupted> {
+        Ok(())
+    }
+}
+
+/// Another watch, and a deadline.
+struct Timed<'w> {
+    inner: &'w dyn Watch,
+    until: Option<Instant>,
+}
+
+impl Watch for Timed<'_> {
+    fn poll(&self) -> Result<(), Interrupted> {
+        if self.until.is_some_and(|until| Instant::now() >= until) {
+            return Err(Interrupted::TimeLimit);
+        }
+        self.inner.poll()
+    }
+
+    fn report(&self, progress: &Progress) -> Result<(), Interrupted> {
+        self.inner.report(progress)
+    }
+}
+
+fn deadline(seconds: f64) -> Option<Instant> {
+    Duration::try_from_secs_f64(seconds).ok().and_then(|limit| Instant::now().checked_add(limit))
+}

@@ -1,0 +1,208 @@
+//! Instances and an independent judge for the tests: everything is recomputed here, nothing is shared with the solver.
+
+#![allow(dead_code, missing_docs)]
+
+use omnirouter_solver::{
+    solve_problem, Input, Matrix, Problem, Relation, Resource, Scope, Sense, Settings, Solution, Status, Unwatched, Usage,
+};
+
+/// A small generator of numbers (xorshift64*), so that instances depend on the seed alone.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    pub fn below(&mut self, n: usize) -> usize {
+        (self.next() >> 33) as usize % n
+    }
+
+    pub fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+/// Owned data of an instance.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    pub n: usize,
+    pub m: usize,
+    pub acc: Vec<f64>,
+    pub cost: Vec<f64>,
+    pub caps: Option<Vec<f64>>,
+    pub budget: Option<f64>,
+    pub min_accuracy_sum: Option<f64>,
+    pub groups: Option<(Vec<u32>, Vec<f64>)>,
+    pub tokens: Option<(Vec<f64>, Vec<f64>)>,
+    pub allowed: Option<Vec<bool>>,
+    pub minimise_cost: bool,
+}
+
+impl Instance {
+    pub fn problem(&self) -> Problem<'_> {
+        let mut resources = Vec::new();
+        let mut add = |name: &str, usage, scope, relation, limits| {
+            resources.push(Resource { name: name.into(), usage, scope, relation, limits });
+        };
+        if let Some(budget) = self.budget {
+            add("budget", Usage::Dense(1), Scope::All, Relation::AtMost, vec![budget]);
+        }
+        if let Some(floor) = self.min_accuracy_sum {
+            add("min_accuracy", Usage::Dense(0), Scope::All, Relation::AtLeast, vec![floor]);
+        }
+        if let Some(caps) = &self.caps {
+            add("caps", Usage::One(1.0), Scope::Model, Relation::AtMost, caps.clone());
+        }
+        if let Some((groups, limits)) = &self.groups {
+            add("tenant", Usage::Dense(1), Scope::Group(groups), Relation::AtMost, limits.clone());
+        }
+        if let Some((tokens, limits)) = &self.tokens {
+            add("tokens", Usage::PerQuery(tokens), Scope::Model, Relation::AtMost, limits.clone());
+        }
+        Problem {
+            n_queries: self.n,
+            n_models: self.m,
+            inputs: vec![
+                Input { name: "acc".into(), data: Matrix::F64(&self.acc), nonnegative: false },
+                Input { name: "cost".into(), data: Matrix::F64(&self.cost), nonnegative: true },
+            ],
+            objective: usize::from(self.minimise_cost),
+            sense: if self.minimise_cost { Sense::Minimise } else { Sense::Maximise },
+            resources,
+            allowed: self.allowed.as_deref(),
+        }
+    }
+
+    pub fn solve(&self, settings: &Settings) -> Solution {
+        solve_problem(&self.problem(), settings, None, &Unwatched).expect("valid input")
+    }
+
+    pub fn objective(&self, plan: &[usize]) -> f64 {
+        let data = if self.minimise_cost { &self.cost } else { &self.acc };
+        plan.iter().enumerate().map(|(i, &j)| data[i * self.m + j]).sum()
+    }
+
+    /// Whether a plan meets every limit; `slack` relative to the limit.
+    pub fn feasible(&self, plan: &[usize], slack: f64) -> bool {
+        let at_most = |sum: f64, limit: f64| sum <= limit + slack * (1.0 + limit.abs());
+        let spend = |keep: &dyn Fn(usize) -> bool| -> f64 {
+            plan.iter().enumerate().filter(|(i, _)| keep(*i)).map(|(i, &j)| self.cost[i * self.m + j]).sum()
+        };
+        let budget = self.budget.map_or(true, |limit| at_most(spend(&|_| true), limit));
+        let accuracy: f64 = plan.iter().enumerate().map(|(i, &j)| self.acc[i * self.m + j]).sum();
+        let floor = self.min_accuracy_sum.map_or(true, |limit| at_most(-accuracy, -limit));
+        let caps = self.caps.as_ref().map_or(true, |caps| {
+            (0..self.m).all(|j| at_most(plan.iter().filter(|&&x| x == j).count() as f64, caps[j]))
+        });
+        let groups = self.groups.as_ref().map_or(true, |(groups, limits)| {
+            limits.iter().enumerate().all(|(g, &limit)| at_most(spend(&|i| groups[i] as usize == g), limit))
+        });
+        let tokens = self.tokens.as_ref().map_or(true, |(tokens, limits)| {
+            let used = |j| plan.iter().zip(tokens).filter(|(&x, _)| x == j).map(|(_, t)| t).sum::<f64>();
+            (0..self.m).all(|j| at_most(used(j), limits[j]))
+        });
+        let allowed = self.allowed.as_ref();
+        let open = allowed.map_or(true, |a| plan.iter().enumerate().all(|(i, &j)| a[i * self.m + j]));
+        budget && floor && caps && groups && tokens && open
+    }
+
+    /// The best objective over all plans, by trying every one; limits are moved by `slack` (relative).
+    pub fn brute_force(&self, slack: f64) -> Option<f64> {
+        let mut plan = vec![0; self.n];
+        let mut best: Option<f64> = None;
+        loop {
+            if self.feasible(&plan, slack) {
+                let value = self.objective(&plan);
+                let better = best.map_or(true, |b| if self.minimise_cost { value < b } else { value > b });
+                if better {
+                    best = Some(value);
+                }
+            }
+            let Some(i) = (0..self.n).find(|&i| plan[i] + 1 < self.m) else { return best };
+            plan[i] += 1;
+            plan[..i].fill(0);
+        }
+    }
+
+    /// Checks every claim of a solution against the instance.
+    pub fn check(&self, solution: &Solution) {
+        if let Some(assignment) = &solution.assignment {
+            let plan: Vec<usize> = assignment.iter().map(|&j| j as usize).collect();
+            assert!(self.feasible(&plan, 1e-14), "a limit is broken: {self:?} {solution:?}");
+            let value = self.objective(&plan);
+            assert!((value - solution.objective).abs() <= 1e-12 * (1.0 + value.abs()), "{value} {solution:?}");
+            let side = if self.minimise_cost { 1.0 } else { -1.0 };
+            assert!(side * solution.bound <= side * solution.objective, "bound on the wrong side: {solution:?}");
+        } else {
+            assert!(solution.objective.is_nan() && solution.gap.is_infinite());
+        }
+        assert!(solution.duals.iter().all(|price| *price >= 0.0 && price.is_finite()));
+        assert_ne!(solution.status, Status::Stopped);
+    }
+}
+
+/// A tiny instance with a random mix of limits; data from a coarse grid where `grid` is set, so that ties abound.
+pub fn tiny(seed: u64) -> Instance {
+    let mut random = Random::new(seed);
+    let (n, m) = (1 + random.below(6), 1 + random.below(4));
+    let grid = random.below(3);
+    let mut number = |levels: usize| match grid {
+        0 => random.unit(),
+        1 => random.below(levels) as f64 / 16.0,
+        _ => random.below(3) as f64 / 3.0,
+    };
+    let acc: Vec<f64> = (0..n * m).map(|_| number(17)).collect();
+    let cost: Vec<f64> = (0..n * m).map(|_| number(9)).collect();
+    let plan: Vec<usize> = (0..n).map(|_| random.below(m)).collect();
+    let mut instance = Instance {
+        n,
+        m,
+        acc,
+        cost,
+        caps: None,
+        budget: None,
+        min_accuracy_sum: None,
+        groups: None,
+        tokens: None,
+        allowed: None,
+        minimise_cost: random.below(2) == 0,
+    };
+    // Limits near what a random plan uses: some loose, some tight, some impossible.
+    let factor = [0.7, 0.9, 1.0, 1.2][random.below(4)];
+    let spend: f64 = plan.iter().enumerate().map(|(i, &j)| instance.cost[i * m + j]).sum();
+    let accuracy: f64 = plan.iter().enumerate().map(|(i, &j)| instance.acc[i * m + j]).sum();
+    if random.below(2) == 0 {
+        instance.budget = Some(spend * factor);
+    }
+    if random.below(3) == 0 {
+        instance.min_accuracy_sum = Some(accuracy * factor);
+    }
+    if random.below(2) == 0 {
+        let extra = random.below(2);
+        let mut caps: Vec<f64> = (0..m).map(|j| plan.iter().filter(|&&x| x == j).count() as f64).collect();
+        caps[random.below(m)] += extra as f64;
+        instance.caps = Some(caps);
+    }
+    if random.below(4) == 0 {
+        let groups: Vec<u32> = (0..n).map(|_| random.below(2) as u32).collect();
+        let limits = (0..2).map(|_| spend * factor * 0.6).collect();
+        instance.groups = Some((groups, limits));
+    }
+    if random.below(4) == 0 {
+        let tokens: Vec<f64> = (0..n).map(|_| 1.0 + random.below(5) as f64).collect();
+        let limits = (0..m).map(|_| 2.0 + random.below(3 * n) as f64).collect();
+        instance.tokens = Some((tokens, limits));
+    }
+    if random.below(4) == 0 {
+        instance.allowed = Some((0..n * m).map(|_| random.below(5) > 0).collect());
+    }
+    instance
+}
