@@ -1,1 +1,15 @@
-//! stub
+//! `omnirouter._core`: converts between Python and `omnirouter-solver`, releases the interpreter, and nothing more.
+
+mod arrays;
+mod door;
+mod solver;
+
+use pyo3::prelude::*;
+
+#[pymodule(gil_used = false)]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_function(wrap_pyfunction!(solver::solve, module)?)?;
+    module.add_function(wrap_pyfunction!(solver::defaults, module)?)?;
+    Ok(())
+}

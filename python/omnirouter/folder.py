@@ -1,0 +1,136 @@
+"""Folders that are written whole or not at all, and checked file by file when they are opened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from omnirouter.errors import RouterError
+
+__all__ = ["read_folder", "write_folder"]
+
+
+def write_folder(folder: str | Path, manifest_name: str, write: Callable[[Path], dict[str, Any]]) -> None:
+    """Write a folder beside its final place, then move it there.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where it shall be. A folder that is there is replaced when it is empty or holds `manifest_name`.
+    manifest_name : str
+        Name of the JSON file that describes the others.
+    write : callable
+        Gets the temporary folder, writes its files and returns the manifest, to which ``"files"`` is added:
+        size in bytes and SHA-256 of every file.
+
+    Raises
+    ------
+    FileExistsError
+        When something else than such a folder is in the way; it is left alone.
+    """
+    folder = Path(os.path.abspath(folder))  # a link is replaced by the folder, not what it points to
+    _check_replaceable(folder, manifest_name)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    workspace = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        fresh = workspace / "new"
+        fresh.mkdir()  # not by mkdtemp, which would hide it from other users
+        manifest = write(fresh)
+        paths = sorted(path for path in fresh.rglob("*") if path.is_file())
+        manifest["files"] = {
+            path.relative_to(fresh).as_posix(): {"size": path.stat().st_size, "sha256": _sha256(path)}
+            for path in paths
+        }
+        text = json.dumps(manifest, indent=1, allow_nan=False, ensure_ascii=False)
+        (fresh / manifest_name).write_text(text + "\n", encoding="utf-8")
+        _check_replaceable(folder, manifest_name)
+        if folder.is_symlink() or folder.exists():
+            folder.rename(workspace / "old")
+            try:
+                fresh.rename(folder)
+            except OSError:
+                (workspace / "old").rename(folder)
+                raise
+        else:
+            fresh.rename(folder)
+    finally:
+        shutil.rmtree(workspace, ignore_errors=True)
+
+
+def read_folder(folder: str | Path, manifest_name: str, kind: str, newest_format: int) -> dict[str, Any]:
+    """Read the manifest of a folder and compare every file with it.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder.
+    manifest_name : str
+        Name of its manifest.
+    kind : str
+        What the folder should be, for messages.
+    newest_format : int
+        The highest ``"format"`` that can be read.
+
+    Raises
+    ------
+    RouterError
+        When this is not such a folder, a newer version wrote it, or a file is missing or has changed.
+    """
+    folder = Path(folder)
+    path = folder / manifest_name
+    if not path.is_file():
+        raise RouterError(f"{folder} is not a {kind} folder: it has no {manifest_name}")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        version, files = manifest["format"], manifest["files"]
+        writer = manifest["omnirouter"]
+        if type(version) is not int or version < 1 or not isinstance(files, dict):
+            raise ValueError("format is not a positive whole number, or files is not an object")
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RouterError(f"{path} is damaged: {error!r}") from error
+    if version > newest_format:
+        raise RouterError(
+            f"{folder} has {kind} format {version}, written by omnirouter {writer}; "
+            f"this version reads formats up to {newest_format}: upgrade omnirouter"
+        )
+    for name, expected in files.items():
+        _check_file(folder, name, expected)
+    return dict(manifest)
+
+
+def _check_file(folder: Path, name: str, expected: Any) -> None:
+    path = folder / name
+    try:
+        size, digest = expected["size"], expected["sha256"]
+    except (TypeError, KeyError) as error:
+        raise RouterError(f"the description of {name} in {folder} is damaged: {error!r}") from error
+    if not path.is_file():
+        raise RouterError(f"{folder} is damaged: {name} is missing")
+    found = path.stat().st_size
+    if found != size:
+        raise RouterError(f"{folder} is damaged: {name} has {found:,} bytes, expected {size:,}")
+    if _sha256(path) != digest:
+        raise RouterError(f"{folder} is damaged: {name} has other content than was saved")
+
+
+def _check_replaceable(folder: Path, manifest_name: str) -> None:
+    if not folder.exists() or (folder / manifest_name).is_file():
+        return
+    if not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file; choose another place")
+    if any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty and has no {manifest_name}; it is not replaced")
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

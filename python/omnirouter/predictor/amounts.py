@@ -1,0 +1,166 @@
+"""Expected tokens and money: quantities that are never negative and spread over orders of magnitude."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnirouter.predictor.neighbours import shrunk_mean
+
+__all__ = ["Amounts", "calibration_rows"]
+
+OFFSET = 0.01  # added to an amount before its logarithm, in means of its model: logged zeros stay finite
+CALIBRATION_ROWS = 4096
+CALIBRATION_PER_MODEL = 256
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """Expected amount (tokens or money) of every model for a prompt, from its length and its neighbours.
+
+    For model j and a prompt of t tokens (by the encoder's own tokenizer)::
+
+        amount = factor[j] * (base[j] + slope[j] * t) * exp(mean over the neighbours of log_ratio[:, j])
+
+    The line is what length alone says (``slope`` 0 where length is left out), ``log_ratio`` is the logarithm
+    of a past amount over its line, and ``factor`` makes the mean prediction over the history equal the mean
+    that was observed, as the exponential of a mean logarithm falls short of the mean.
+
+    Attributes
+    ----------
+    log_ratio : (h, m) float32
+        NaN where not observed; a column of NaN for a model that was never observed.
+    prior : (m,) float64
+        Mean of each column of `log_ratio`.
+    base, slope, factor : (m,) float64
+    """
+
+    log_ratio: NDArray[np.float32]
+    prior: NDArray[np.float64]
+    base: NDArray[np.float64]
+    slope: NDArray[np.float64]
+    factor: NDArray[np.float64]
+
+    @classmethod
+    def fit(
+        cls,
+        values: NDArray[np.float64],
+        lengths: NDArray[np.float64],
+        rows: NDArray[np.int64],
+        indices: NDArray[np.int64],
+        weights: NDArray[np.float64],
+        *,
+        shrinkage: float,
+        by_length: bool,
+    ) -> Amounts:
+        """Learn from a history.
+
+        Parameters
+        ----------
+        values : (h, m) float64
+            Observed amounts, at least 0; NaN where not observed.
+        lengths : (h,) float64
+            Tokens of each prompt.
+        rows, indices, weights : (c,), (c, k), (c, k)
+            History rows to calibrate on, with their neighbours other than themselves.
+        shrinkage : float
+            As in `shrunk_mean`; also the number of imagined observations that flatten each line.
+        by_length : bool
+            Whether the length of the prompt is used.
+        """
+        seen = ~np.isnan(values)
+        count = seen.sum(axis=0)
+        mean = _column_mean(values)
+        lines = [
+            _line(lengths[seen[:, j]], values[seen[:, j], j], shrinkage)
+            if by_length and count[j]
+            else (mean[j], 0.0)
+            for j in range(values.shape[1])
+        ]
+        base, slope = np.array(lines, dtype=np.float64).T.copy()
+        # A model that only ever cost nothing has a line of zeros; it is predicted to cost nothing again.
+        line = np.where(mean > 0, base + lengths[:, None] * slope, 1.0)
+        log_ratio = np.log((values + np.where(mean > 0, OFFSET * mean, 1.0)) / line).astype(np.float32)
+        prior = _column_mean(log_ratio.astype(np.float64))
+        raw = cls(log_ratio, prior, base, slope, np.ones(len(base)))
+        predicted = np.where(
+            seen[rows], raw.predict(lengths[rows], indices, weights, shrinkage=shrinkage), 0.0
+        )
+        total, observed = predicted.sum(axis=0), np.where(seen[rows], values[rows], 0.0).sum(axis=0)
+        factor = np.where(total > 0, observed / np.where(total > 0, total, 1.0), 1.0)
+        return cls(log_ratio, prior, base, slope, factor)
+
+    @property
+    def observed(self) -> NDArray[np.bool_]:
+        """(m,) whether a model's amount was ever observed."""
+        known: NDArray[np.bool_] = ~np.isnan(self.prior)
+        return known
+
+    def predict(
+        self,
+        lengths: NDArray[np.float64],
+        indices: NDArray[np.int64],
+        weights: NDArray[np.float64],
+        *,
+        shrinkage: float,
+    ) -> NDArray[np.float64]:
+        """Expected amounts (n, m), NaN in the columns of models that were never observed."""
+        ratio = np.exp(shrunk_mean(self.log_ratio, indices, weights, self.prior, shrinkage))
+        amounts: NDArray[np.float64] = self.factor * (self.base + lengths[:, None] * self.slope) * ratio
+        return amounts
+
+    def arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """The learned arrays for saving, each under ``name.attribute``."""
+        return {f"{name}.{field}": getattr(self, field) for field in self.__dataclass_fields__}
+
+    @classmethod
+    def from_arrays(cls, name: str, arrays: Mapping[str, NDArray[Any]]) -> Amounts:
+        """Undo `arrays`."""
+        return cls(**{field: arrays[f"{name}.{field}"] for field in cls.__dataclass_fields__})
+
+
+def calibration_rows(observed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """History rows to calibrate on: 4,096 evenly spread, and up to 256 of every model, in ascending order.
+
+    Parameters
+    ----------
+    observed : (h, m) bool
+        Whether an amount was observed.
+    """
+    h = len(observed)
+    rows = [np.unique(np.linspace(0, h - 1, min(h, CALIBRATION_ROWS)).astype(np.int64))]
+    for column in observed.T:
+        known = np.flatnonzero(column)
+        if len(known):
+            spread = np.linspace(0, len(known) - 1, min(len(known), CALIBRATION_PER_MODEL)).astype(np.int64)
+            rows.append(known[spread])
+    result: NDArray[np.int64] = np.unique(np.concatenate(rows))
+    return result
+
+
+def _column_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of the observed entries of each column, NaN where there is none."""
+    seen = ~np.isnan(values)
+    count = seen.sum(axis=0)
+    total = np.where(seen, values, 0.0).sum(axis=0)
+    mean: NDArray[np.float64] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return mean
+
+
+def _line(
+    lengths: NDArray[np.float64], values: NDArray[np.float64], flattening: float
+) -> tuple[float, float]:
+    """Least-squares base and slope with both at least 0, the slope flattened where observations are few."""
+    x, y = lengths.mean(), values.mean()
+    spread = ((lengths - x) ** 2).mean()
+    slope = ((lengths - x) * (values - y)).mean() / spread if spread > 0 else 0.0
+    slope *= len(values) / (len(values) + flattening)
+    if slope <= 0:
+        return float(y), 0.0
+    if slope * x > y:
+        return 0.0, float(y / x)
+    return float(y - slope * x), float(slope)

@@ -1,0 +1,188 @@
+"""Resources: what queries use up on models, and limits on the sums."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Resource"]
+
+
+@dataclass(frozen=True, slots=True, init=False, eq=False)
+class Resource:
+    """Something of which queries on models use an amount, with limits on the sums.
+
+    Parameters
+    ----------
+    usage : array_like or {"acc", "cost"}
+        What query i on model j uses: one number; one per model, (m,) or (1, m); one per query, (n,) or (n, 1); or one per
+        pair, (n, m). Where n = m a vector is ambiguous and one of the two-dimensional forms is asked for. "acc" and
+        "cost" stand for the matrices of the problem.
+    limit : float, array_like or mapping
+        One number, or one per member of `per`: (m,) for models, one per group in sorted order of the labels, or a
+        mapping from label to limit. Infinity (minus infinity for ">=") is no limit.
+    per : "all", "model" or (n,) array_like of labels
+        Over what the amounts are added: everything, the queries on each model, or the queries of each group (tenant).
+    sense : {"<=", ">="}
+        Whether the limit is a maximum or a minimum.
+    name : str
+        Name in messages and duals.
+
+    Examples
+    --------
+    >>> Resource([[800.0], [200.0]], 900, name="tokens").limit
+    array([900.])
+    """
+
+    usage: Any
+    limit: NDArray[np.float64]
+    per: Any
+    sense: Literal["<=", ">="]
+    name: str
+    labels: tuple[Any, ...] | None
+    _by_label: dict[Any, float] | None
+
+    def __init__(
+        self,
+        usage: ArrayLike,
+        limit: float | ArrayLike | Mapping[Any, float],
+        *,
+        per: str | ArrayLike = "all",
+        sense: Literal["<=", ">="] = "<=",
+        name: str,
+    ) -> None:
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"name is {name!r}, expected a non-empty string")
+        if sense not in ("<=", ">="):
+            raise ValueError(f"{name}: sense is {sense!r}, expected '<=' or '>='")
+        labels: tuple[Any, ...] | None = None
+        if isinstance(per, str):
+            if per not in ("all", "model"):
+                raise ValueError(f"{name}: per is {per!r}, expected 'all', 'model' or one label per query")
+        else:
+            given = np.asarray(per)
+            if given.ndim != 1 or not given.size:
+                raise ValueError(f"{name}: per has shape {given.shape}, expected one label per query, (n,)")
+            unique, inverse = np.unique(given, return_inverse=True)
+            labels, per = tuple(unique.tolist()), inverse.reshape(-1).astype(np.uint32)
+        by_label = dict(limit) if isinstance(limit, Mapping) else None
+        values = {
+            "usage": usage,
+            "limit": np.zeros(0) if by_label is not None else _vector(f"{name}: limit", limit),
+            "per": per,
+            "sense": sense,
+            "name": name,
+            "labels": labels,
+            "_by_label": by_label,
+        }
+        for key, value in values.items():
+            object.__setattr__(self, key, value)
+
+    def fitted(self, n: int, m: int) -> Resource:
+        """The same resource for n queries and m models: usage of a definite form, one limit per member."""
+        members = self.members(m)
+        if self._by_label is not None:
+            unknown = [label for label in self._by_label if label not in members]
+            missing = [label for label in members if label not in self._by_label]
+            if unknown or missing:
+                raise ValueError(f"{self.name}: limit has keys {list(self._by_label)}, expected exactly {list(members)}")
+            limit = _vector(f"{self.name}: limit", [self._by_label[label] for label in members])
+        elif len(self.limit) == 1:
+            limit = np.repeat(self.limit, len(members))
+        else:
+            limit = self.limit
+        if len(limit) != len(members):
+            raise ValueError(f"{self.name}: limit has {len(limit)} entries, expected {len(members)}")
+        if not isinstance(self.per, str) and len(self.per) != n:
+            raise ValueError(f"{self.name}: per has {len(self.per)} labels, expected {n}: one per query")
+        fitted = object.__new__(Resource)
+        changed = {"usage": _usage(self.name, self.usage, n, m), "limit": limit, "_by_label": None}
+        for key in Resource.__slots__:
+            object.__setattr__(fitted, key, changed.get(key, getattr(self, key)))
+        return fitted
+
+    def members(self, m: int) -> tuple[Any, ...]:
+        """What the limits belong to: models, labels, or one thing."""
+        if self.labels is not None:
+            return self.labels
+        return tuple(range(m)) if self.per == "model" else ("all",)
+
+    def describe(self, member: int) -> str:
+        """Words for one limit: the name, and the member where there are several."""
+        if self.labels is not None:
+            return f"{self.name}[{self.labels[member]!r}]"
+        return f"{self.name}[{member}]" if self.per == "model" else self.name
+
+    def violations(self, used: NDArray[np.float64], plan: NDArray[Any]) -> list[str]:
+        """Sentences for the limits that are broken when each query uses what is given, (n,)."""
+        member = plan if isinstance(self.per, str) else self.per
+        if isinstance(self.per, str) and self.per == "all":
+            member = np.zeros(len(plan), dtype=np.int64)
+        out = []
+        for k, limit in enumerate(self.limit):
+            numbers = used[member == k]
+            sums = (math.fsum(numbers), float(numbers.sum()))
+            sign = 1 if self.sense == "<=" else -1
+            if all(sign * total > sign * limit for total in sums):
+                word = "most" if sign > 0 else "least"
+                out.append(f"{self.describe(k)}: {sums[0]:.12g} is used, at {word} {limit:.12g} is allowed")
+        return out
+
+    def to_core(self, inputs: list[tuple[str, NDArray[Any], bool]]) -> tuple[str, Any, Any, bool, list[float]]:
+        """The form that the native core takes; an (n, m) usage becomes one more input."""
+        usage: Any
+        if isinstance(self.usage, str):
+            usage = ("input", [name for name, _, _ in inputs].index(self.usage))
+        elif isinstance(self.usage, float):
+            usage = self.usage
+        elif self.usage.shape[0] == 1:
+            usage = ("model", np.ascontiguousarray(self.usage[0], dtype=np.float64))
+        elif self.usage.shape[1] == 1:
+            usage = ("query", np.ascontiguousarray(self.usage[:, 0], dtype=np.float64))
+        else:
+            inputs.append((f"{self.name}.usage", self.usage, False))
+            usage = ("input", len(inputs) - 1)
+        return (self.name, usage, self.per, self.sense == ">=", self.limit.tolist())
+
+
+def _vector(name: str, value: Any) -> NDArray[np.float64]:
+    try:
+        array = np.atleast_1d(np.asarray(value, dtype=np.float64))
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} is {value!r}, expected numbers") from None
+    if array.ndim != 1 or not array.size or np.isnan(array).any():
+        raise ValueError(f"{name} is {value!r}, expected one number or a vector of numbers, not NaN")
+    return array
+
+
+def _usage(name: str, usage: Any, n: int, m: int) -> Any:
+    """A name, a float, or a (1, m), (n, 1) or (n, m) array."""
+    if isinstance(usage, str):
+        if usage not in ("acc", "cost"):
+            raise ValueError(f"{name}: usage is {usage!r}, expected numbers, 'acc' or 'cost'")
+        return usage
+    array = np.asarray(usage)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: usage has dtype {array.dtype}, expected real numbers")
+    if array.ndim == 0:
+        return float(array)
+    if array.dtype not in (np.float32, np.float64) or array.shape != (n, m):
+        array = array.astype(np.float64)
+    if array.ndim == 1:
+        if n == m and len(array) == n:
+            raise ValueError(
+                f"{name}: usage has shape ({n},) and there are as many queries as models; pass (1, {m}) or ({n}, 1)"
+            )
+        if len(array) not in (n, m):
+            raise ValueError(f"{name}: usage has shape {array.shape}, expected ({m},), ({n},) or ({n}, {m})")
+        array = array.reshape(1, m) if len(array) == m else array.reshape(n, 1)
+    if array.shape not in ((1, m), (n, 1), (n, m)):
+        raise ValueError(f"{name}: usage has shape {array.shape}, expected (1, {m}), ({n}, 1) or ({n}, {m})")
+    if array.size == 1:
+        return float(array[0, 0])
+    return np.require(array, requirements=["C", "A"])

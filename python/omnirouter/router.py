@@ -1,0 +1,265 @@
+"""Fit on past outcomes, route batches and single prompts, save and load: predictor, then solver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from omnirouter.errors import OmniRouterError, RouterError
+from omnirouter.folder import read_folder, write_folder
+from omnirouter.outcomes import Outcomes
+from omnirouter.pool import Pool
+from omnirouter.predictor.base import Prediction, Progress, check_prompts
+from omnirouter.predictor.encoder import Encoder
+from omnirouter.predictor.knn import KnnPredictor
+from omnirouter.prices import RowPrices
+from omnirouter.routing import Routing
+from omnirouter.solver import solve
+
+__all__ = ["Router"]
+
+MANIFEST = "router.json"
+FORMAT = 1
+
+
+class Router:
+    """Assigns prompts to models so that a whole batch is best within its limits.
+
+    Parameters
+    ----------
+    predictor : KnnPredictor
+        Fitted.
+    pool : Pool, optional
+        The models with their caps, in the order of the predictor's models.
+
+    Attributes
+    ----------
+    predictor : KnnPredictor
+    pool : Pool or None
+    prices : RowPrices or None
+        From the last batch that got a plan; what `route_one` goes by.
+    """
+
+    def __init__(self, predictor: KnnPredictor, pool: Pool | None = None) -> None:
+        if pool is not None and pool.names != predictor.models:
+            raise ValueError(
+                f"pool has the models {pool.names}, expected those of the predictor, {predictor.models}"
+            )
+        self.predictor = predictor
+        self.pool = pool
+        self.prices: RowPrices | None = None
+
+    @classmethod
+    def fit(
+        cls,
+        outcomes: Outcomes,
+        pool: Pool | None = None,
+        *,
+        encoder: Encoder | str | Path | None = None,
+        progress: Progress | None = None,
+    ) -> Router:
+        """Learn from past outcomes.
+
+        Parameters
+        ----------
+        outcomes : Outcomes
+            The history; holes are allowed.
+        pool : Pool, optional
+            The models to route to, their prices and caps; without it all models of the outcomes, at logged
+            costs.
+        encoder : Encoder, str, Path or None
+            A text encoder, its folder or its hub name; None takes the embedded one.
+        progress : callable, optional
+            Called as ``progress(done, total)`` while the prompts are encoded.
+
+        Raises
+        ------
+        PoolError
+            When the outcomes lack a model of the pool, or a model's cost cannot be known.
+        PredictorError
+            When the encoder cannot be opened.
+        """
+        return cls(KnnPredictor(encoder).fit(outcomes, pool, progress=progress), pool)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models, in the order of all columns."""
+        return self.predictor.models
+
+    def predict(self, prompts: Sequence[str], *, progress: Progress | None = None) -> Prediction:
+        """Expected accuracy and cost of every model on every prompt; see `KnnPredictor.predict`."""
+        return self.predictor.predict(prompts, progress=progress)
+
+    def route(
+        self,
+        prompts: Sequence[str],
+        budget: float | None = None,
+        *,
+        min_accuracy: float | None = None,
+        caps: Mapping[str, float | None] | ArrayLike | None = None,
+        resources: Sequence[Any] = (),
+        allowed: ArrayLike | None = None,
+        objective: str | None = None,
+        rel_gap: float = 1e-4,
+        time_limit: float | None = None,
+        threads: int = 0,
+        seed: int = 0,
+        callback: Callable[[Any], bool | None] | None = None,
+        verbose: bool = False,
+        progress: Progress | None = None,
+    ) -> Routing:
+        """Predict, then solve: the best plan for the whole batch.
+
+        Parameters
+        ----------
+        prompts : sequence of str
+            At least one, none empty.
+        budget : float, optional
+            Most money for the batch, in the currency of the predicted costs.
+        min_accuracy : float, optional
+            Least mean predicted accuracy of the batch, in [0, 1].
+        caps : mapping or array_like, optional
+            Most prompts per model: by name, or one entry per model; None and infinity mean no limit. The
+            pool's caps hold as well, so that the lower of both counts.
+        resources, allowed, objective, rel_gap, time_limit, threads, seed, callback, verbose
+            As in `omnirouter.solve`.
+        progress : callable, optional
+            Called as ``progress(done, total)`` while the prompts are encoded.
+
+        Returns
+        -------
+        Routing
+            With ``assignment`` None where ``solution.status`` says that there is no plan.
+        """
+        texts = check_prompts(prompts)
+        limits = self._caps(caps)
+        prediction = self.predict(texts, progress=progress)
+        solution = solve(
+            prediction.acc,
+            prediction.cost,
+            limits,
+            budget,
+            min_accuracy=min_accuracy,
+            resources=resources,
+            allowed=allowed,
+            objective=objective,
+            rel_gap=rel_gap,
+            time_limit=time_limit,
+            threads=threads,
+            seed=seed,
+            callback=callback,
+            verbose=verbose,
+        )
+        if solution.assignment is not None:
+            least_cost = objective == "cost" or (
+                objective is None and budget is None and min_accuracy is not None
+            )
+            self.prices = RowPrices.from_duals(solution.duals, least_cost, len(texts))
+        return Routing(texts, prediction, solution)
+
+    def route_one(self, prompt: str) -> str:
+        """Name of the model for one more prompt, at the prices of the last batch.
+
+        Raises
+        ------
+        RouterError
+            When no batch got a plan yet, or its plan paid a price for resources other than money, accuracy
+            and caps.
+        """
+        prices = self.prices
+        if prices is None:
+            raise RouterError("there are no prices to route one prompt by; route a batch first")
+        if prices.resources:
+            raise RouterError(
+                f"the last batch was limited by the resource {prices.resources[0]!r}, whose use by one more "
+                "prompt is unknown; route prompts in batches, or route a batch without it first"
+            )
+        prediction = self.predict([prompt])
+        return self.models[prices.best(prediction.acc[0], prediction.cost[0])]
+
+    def save(self, folder: str | Path) -> None:
+        """Write the router as one folder, whole or not at all.
+
+        The folder holds everything that `load` needs, with no pickles. A router folder that is already there
+        is replaced.
+
+        Raises
+        ------
+        FileExistsError
+            When something other than a router is in the way.
+        """
+
+        def write(fresh: Path) -> dict[str, Any]:
+            return {
+                "format": FORMAT,
+                "omnirouter": _own_version(),
+                "models": list(self.models),
+                "pool": None if self.pool is None else self.pool.to_dict(),
+                "prices": None if self.prices is None else self.prices.to_dict(),
+                "predictor": self.predictor.save(fresh),
+            }
+
+        write_folder(folder, MANIFEST, write)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, threads: int = 0) -> Router:
+        """Open a saved router; needs onnxruntime, tokenizers and numpy only.
+
+        Parameters
+        ----------
+        folder : str or Path
+            What `save` wrote. Arrays are memory-mapped.
+        threads : int, default 0
+            Threads of the encoder; 0 uses all cores.
+
+        Raises
+        ------
+        RouterError
+            When this is not a router folder, a newer version of OmniRouter wrote it, or a file is missing or
+            has changed.
+        """
+        manifest = read_folder(folder, MANIFEST, "router", FORMAT)
+        try:
+            pool = None if manifest["pool"] is None else Pool.from_dict(manifest["pool"])
+            router = cls(KnnPredictor.load(folder, manifest["predictor"], pool, threads=threads), pool)
+            prices = manifest["prices"]
+            router.prices = None if prices is None else RowPrices.from_dict(prices)
+        except ImportError:
+            raise
+        except (OmniRouterError, KeyError, TypeError, ValueError) as error:
+            raise RouterError(f"{Path(folder) / MANIFEST} is damaged: {error!r}") from error
+        return router
+
+    def _caps(self, caps: Mapping[str, float | None] | ArrayLike | None) -> NDArray[np.float64]:
+        """Caps to solve with: the lower of the pool's and the given."""
+        m = len(self.models)
+        limits = np.full(m, np.inf) if self.pool is None else self.pool.caps()
+        if caps is None:
+            return limits
+        if isinstance(caps, Mapping):
+            unknown = [name for name in caps if name not in self.models]
+            if unknown:
+                raise ValueError(f"caps names the model {unknown[0]!r}; known are {', '.join(self.models)}")
+            given = [caps.get(name) for name in self.models]
+        else:
+            given = list(np.asarray(caps, dtype=object).ravel())
+            if len(given) != m:
+                raise ValueError(f"caps has {len(given)} entries, expected n_models = {m}")
+        for name, cap in zip(self.models, given, strict=True):
+            if cap is not None and not float(cap) >= 0:
+                raise ValueError(
+                    f"caps has {cap!r} for the model {name!r}, expected a number of at least 0 or None"
+                )
+        return np.minimum(limits, [np.inf if cap is None else float(cap) for cap in given])
+
+
+def _own_version() -> str:
+    try:
+        return version("omnirouter")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "unknown"

@@ -1,0 +1,349 @@
+"""`solve`: from acc and cost to an assignment, with a proof."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from omnirouter import _core
+from omnirouter.problem import Objective, Problem
+from omnirouter.resources import Resource
+from omnirouter.solution import Conflict, Duals, Info, Progress, Solution, Status
+
+__all__ = ["solve", "solve_problem"]
+
+_LOG = logging.getLogger("omnirouter")
+_DEFAULTS = _core.defaults()
+
+Callback = Callable[[Progress], "bool | None"]
+
+
+def solve(
+    acc: ArrayLike,
+    cost: ArrayLike,
+    caps: ArrayLike | None = None,
+    budget: float | None = None,
+    *,
+    min_accuracy: float | None = None,
+    resources: Sequence[Resource] = (),
+    allowed: ArrayLike | None = None,
+    objective: Objective | None = None,
+    rel_gap: float = 1e-4,
+    time_limit: float | None = None,
+    threads: int = 0,
+    seed: int = 0,
+    warm_start: Duals | None = None,
+    callback: Callback | None = None,
+    verbose: bool = False,
+) -> Solution:
+    r"""Assign each query to one model so that the whole set is best within all limits.
+
+    With :math:`x_{ij} = 1` where query i goes to model j:
+
+    .. math::
+        \max \sum_{ij} a_{ij} x_{ij} \quad\text{or}\quad \min \sum_{ij} c_{ij} x_{ij}, \qquad \sum_j x_{ij} = 1,
+
+    subject to ``sum cost*x <= budget``, ``mean acc >= min_accuracy``, ``sum_i x[i, j] <= caps[j]`` and every further
+    resource. `budget` alone maximises accuracy; `min_accuracy` alone minimises cost; with both, `objective` decides
+    (default "accuracy").
+
+    Parameters
+    ----------
+    acc : (n, m) array_like
+        Expected quality of each model on each query. float32 and float64 in C order are used without a copy (read-only and
+        memory-mapped arrays too) and never written; other layouts, float16 and integers cost one copy. All arithmetic is
+        float64. Other threads must not write to the array meanwhile.
+    cost : (n, m) array_like
+        Expected money, >= 0; as `acc`.
+    caps : (m,) array_like of int, optional
+        Most queries per model; None or infinity in an entry is no limit.
+    budget : float, optional
+        Most money for the batch, in the money of `cost`.
+    min_accuracy : float in [0, 1], optional
+        Least mean of `acc` over the plan.
+    resources : sequence of Resource, optional
+        Further limits: tokens per model, budgets of tenants, reserved minima, ...
+    allowed : (n, m) array_like of bool, optional
+        False forbids the pair.
+    objective : {"accuracy", "cost"}, optional
+        What is optimised.
+    rel_gap : float in [0, 1)
+        Stop when the plan is proven to be this near to the best. 0 asks for the proven optimum.
+    time_limit : float, optional
+        Seconds.
+    threads : int
+        Threads for reading the matrices; 0 takes all. The answer has the same bits for any number.
+    seed : int >= 0
+        Seed of the sample that starts large problems.
+    warm_start : Duals, optional
+        Prices of an earlier solution with the same models and limits.
+    callback : callable, optional
+        Gets a `Progress` now and then; returning True stops the solve. Its exceptions are raised as they are.
+    verbose : bool
+        Print a line of progress per phase and plan. The logger "omnirouter" gets the same lines at level INFO.
+
+    Returns
+    -------
+    Solution
+        An infeasible or unfinished problem is a status, not an exception.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad input: names the argument, what came and what was expected.
+    KeyboardInterrupt
+        Ctrl-C ends a solve within 0.1 s.
+
+    Notes
+    -----
+    Lagrangian dual decomposition [1]_: prices of the limits turn the problem into one choice per query; the prices that
+    maximise the dual are found on a sample, certified by a pass over all rows, and give a bound on every plan. A search over
+    the queries whose choice is close gives the plan. See docs/method.md.
+
+    Deterministic: same input and settings, same answer, for any number of threads, unless time runs out.
+
+    References
+    ----------
+    .. [1] OmniRouter: Budget and Performance Controllable Multi-LLM Routing. arXiv:2502.20576.
+
+    Examples
+    --------
+    >>> import omnirouter
+    >>> acc = [[0.9, 0.6], [0.8, 0.7], [0.9, 0.2]]
+    >>> cost = [[3.0, 1.0], [3.0, 1.0], [3.0, 1.0]]
+    >>> solution = omnirouter.solve(acc, cost, budget=5.0)
+    >>> solution.assignment
+    array([1, 1, 0], dtype=int32)
+    >>> solution.status.value, solution.spend, round(solution.accuracy, 4)
+    ('optimal', 5.0, 0.7333)
+
+    The whole set is optimised: the one expensive call goes where it gains most, not to the first query.
+    """
+    problem = Problem(
+        acc, cost, caps, budget, min_accuracy=min_accuracy, resources=resources, allowed=allowed, objective=objective
+    )
+    return solve_problem(
+        problem,
+        rel_gap=rel_gap,
+        time_limit=time_limit,
+        threads=threads,
+        seed=seed,
+        warm_start=warm_start,
+        callback=callback,
+        verbose=verbose,
+    )
+
+
+def solve_problem(
+    problem: Problem,
+    *,
+    rel_gap: float = 1e-4,
+    time_limit: float | None = None,
+    threads: int = 0,
+    seed: int = 0,
+    warm_start: Duals | None = None,
+    callback: Callback | None = None,
+    verbose: bool = False,
+) -> Solution:
+    """Solve a `Problem`; see `solve` for the keywords."""
+    settings: dict[str, Any] = {
+        "rel_gap": _real("rel_gap", rel_gap),
+        "time_limit": math.inf if time_limit is None else _real("time_limit", time_limit),
+        "threads": _whole("threads", threads),
+        "seed": _whole("seed", seed),
+        "node_limit": _DEFAULTS["node_limit"],
+    }
+    inputs = [("acc", problem.acc, False), ("cost", problem.cost, True)]
+    resources = [resource.to_core(inputs) for resource in problem.resources]
+    start = None if warm_start is None else _start(problem, warm_start)
+    log = _Log(problem, callback, verbose)
+    raw = _core.solve(
+        problem.acc.shape,
+        inputs,
+        1 if problem.objective == "cost" else 0,
+        problem.objective == "accuracy",
+        resources,
+        problem.allowed,
+        tuple(settings.values()),
+        start,
+        log if log.wanted else None,
+    )
+    solution = _solution(problem, raw, settings)
+    log.finish(solution)
+    return solution
+
+
+def _real(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} is {value!r}, expected a number")
+    return float(value)
+
+
+def _whole(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} is {value!r}, expected a whole number >= 0")
+    if value < 0:
+        raise ValueError(f"{name} is {value}, expected a whole number >= 0")
+    return int(value)
+
+
+def _finite_limits(problem: Problem) -> list[tuple[int, int]]:
+    """(resource, member) of every finite limit, in the order of the multipliers."""
+    return [
+        (r, member)
+        for r, resource in enumerate(problem.resources)
+        for member in range(len(resource.limit))
+        if math.isfinite(resource.limit[member])
+    ]
+
+
+def _start(problem: Problem, duals: Duals) -> list[float]:
+    if not isinstance(duals, Duals):
+        raise TypeError(f"warm_start is {type(duals).__name__}, expected Duals of an earlier solution")
+    if duals.caps.shape != (problem.n_models,):
+        raise ValueError(f"warm_start has {len(duals.caps)} models, expected {problem.n_models}")
+    start = []
+    for r, member in _finite_limits(problem):
+        resource = problem.resources[r]
+        if resource.name == "budget":
+            price = duals.budget
+        elif resource.name == "min_accuracy":
+            price = duals.min_accuracy / problem.n_queries
+        elif resource.name == "caps":
+            price = float(duals.caps[member])
+        else:
+            prices = duals.resources.get(resource.name)
+            if prices is None or len(prices) != len(resource.limit):
+                raise ValueError(f"warm_start has no prices for the {len(resource.limit)} limits of {resource.name!r}")
+            price = float(prices[member])
+        if not (math.isfinite(price) and price >= 0):
+            raise ValueError(f"warm_start has the price {price} for {resource.name}, expected a finite number >= 0")
+        start.append(price)
+    return start
+
+
+def _duals(problem: Problem, prices: Sequence[float]) -> Duals:
+    by_resource = [np.zeros(len(resource.limit)) for resource in problem.resources]
+    for (r, member), price in zip(_finite_limits(problem), prices, strict=True):
+        by_resource[r][member] = price
+    named = {resource.name: prices for resource, prices in zip(problem.resources, by_resource, strict=True)}
+    budget, floor = named.pop("budget", np.zeros(1)), named.pop("min_accuracy", np.zeros(1))
+    caps = named.pop("caps", np.zeros(problem.n_models))
+    for array in (caps, *named.values()):
+        array.flags.writeable = False
+    return Duals(float(budget[0]), float(floor[0]) * problem.n_queries, caps, named)
+
+
+def _solution(problem: Problem, raw: dict[str, Any], settings: dict[str, Any]) -> Solution:
+    status = Status(raw["status"])
+    n, m = problem.acc.shape
+    spend, accuracy, load = math.nan, math.nan, np.zeros(m, dtype=np.int64)
+    assignment: NDArray[np.int32] | None = raw["assignment"]
+    if assignment is not None:
+        sums, loads, _ = raw["tally"]
+        spend, accuracy, load = sums[1], sums[0] / n, np.asarray(loads, dtype=np.int64)
+        assignment.flags.writeable = False
+    load.flags.writeable = False
+    conflicts = tuple(_conflict(problem, *entry) for entry in raw["conflicts"])
+    relax_time, search_time, total_time = raw["times"]
+    used = {name: value for name, value in settings.items() if value != math.inf}
+    return Solution(
+        status=status,
+        message=_message(problem, status, raw, conflicts),
+        assignment=assignment,
+        objective=raw["objective"],
+        bound=raw["bound"],
+        gap=raw["gap"],
+        spend=spend,
+        accuracy=accuracy,
+        load=load,
+        duals=_duals(problem, raw["duals"]),
+        conflicts=conflicts,
+        info=Info(raw["passes"], raw["nodes"], relax_time, search_time, total_time, used, _core.__version__),
+        problem=problem,
+    )
+
+
+def _conflict(problem: Problem, r: int, member: int, asked: float, reachable: float | None) -> Conflict:
+    resource = problem.resources[r]
+    reached = math.nan if reachable is None else reachable
+    if resource.name == "min_accuracy":
+        assert problem.min_accuracy is not None
+        return Conflict("min_accuracy", problem.min_accuracy, reached / problem.n_queries)
+    return Conflict(resource.describe(member), asked, reached)
+
+
+def _message(problem: Problem, status: Status, raw: dict[str, Any], conflicts: Sequence[Conflict]) -> str:
+    if status is Status.INFEASIBLE:
+        if raw["stranded"] is not None:
+            return f"infeasible: query {raw['stranded']} has no allowed model"
+        minima = {resource.name for resource in problem.resources if resource.sense == ">="}
+        return "infeasible: " + "; ".join(_in_words(conflict, minima) for conflict in conflicts)
+    plan = f"gap {raw['gap']:.2g} proven" if raw["assignment"] is not None else "no plan found"
+    words = {
+        Status.OPTIMAL: f"optimal: {plan}",
+        Status.FEASIBLE: f"feasible: {plan}, more than asked for; the search gave up",
+        Status.ITERATION_LIMIT: "the search gave up without a plan and without a proof that there is none",
+        Status.TIME_LIMIT: f"time limit: {plan}",
+        Status.STOPPED: f"stopped by the callback: {plan}",
+    }
+    return words[status]
+
+
+def _in_words(conflict: Conflict, minima: set[str]) -> str:
+    asked, lowest = f"{conflict.asked:.6g}", conflict.name.split("[")[0] in minima
+    if math.isnan(conflict.reachable):
+        return f"{conflict.name} {asked} cannot be met, nor can the other limits without it"
+    reachable = _rounded(conflict.reachable, math.floor if lowest else math.ceil)
+    word = "at most" if lowest else "at least"
+    tail = "is reachable" if lowest else "is needed"
+    return f"{conflict.name} {asked} cannot be met: {word} {reachable} {tail} within the other limits"
+
+
+def _rounded(value: float, direction: Callable[[float], int]) -> str:
+    """Six digits, rounded to the side on which the limit can be met."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    unit = 10.0 ** (math.floor(math.log10(abs(value))) - 5)
+    nearest = round(value / unit) * unit
+    return f"{nearest if math.isclose(nearest, value, rel_tol=1e-12) else direction(value / unit) * unit:.6g}"
+
+
+class _Log:
+    """Turns reports of the core into log lines and calls of the user's callback."""
+
+    def __init__(self, problem: Problem, callback: Callback | None, verbose: bool) -> None:
+        if callback is not None and not callable(callback):
+            raise TypeError(f"callback is {callback!r}, expected a callable that takes a Progress")
+        self.callback, self.verbose, self.start = callback, verbose, time.perf_counter()
+        self.logs = verbose or _LOG.isEnabledFor(logging.INFO)
+        self.wanted = self.logs or callback is not None
+        if self.logs:
+            n, m = problem.acc.shape
+            self._line(f"omnirouter {_core.__version__}: {n} queries, {m} models, {len(_finite_limits(problem))} limits")
+            self._line(f"{'phase':<8} {'queries':>10} {'bound':>14} {'objective':>14} {'gap':>9} {'time':>8}")
+
+    def __call__(self, phase: str, queries: int, bound: float, objective: float) -> bool:
+        scale = max(abs(bound), abs(objective))
+        gap = abs(bound - objective) / scale if scale > 0 else (0.0 if scale == 0 else math.inf)
+        elapsed = time.perf_counter() - self.start
+        if self.logs:
+            self._line(f"{phase:<8} {queries:>10} {bound:>14.8g} {objective:>14.8g} {gap:>9.1e} {elapsed:>7.3f}s")
+        if self.callback is None:
+            return False
+        return self.callback(Progress(phase, queries, bound, objective, gap, elapsed)) is True
+
+    def finish(self, solution: Solution) -> None:
+        if self.logs:
+            self._line(f"{solution.message}; {solution.info.passes} passes, {solution.info.total_time:.3f}s")
+
+    def _line(self, text: str) -> None:
+        _LOG.info(text)
+        if self.verbose:
+            print(text)

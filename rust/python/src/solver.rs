@@ -1,0 +1,132 @@
+//! `_core.solve`: builds a [`Problem`] from borrowed arrays, enters the door, returns plain values and arrays.
+
+use numpy::{IntoPyArray, PyReadonlyArrayDyn};
+use omnirouter_solver::{
+    solve_problem, Input, Problem, Relation, Resource, Scope, Sense, Settings, Solution, Status, Usage,
+};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::arrays::{slice, Borrowed};
+use crate::door;
+
+/// An input matrix: name, array, whether negative entries are refused.
+type PyInput<'py> = (String, Bound<'py, PyAny>, bool);
+
+/// What a pair uses: one number, a vector over models or over queries, or the position of an input.
+#[derive(FromPyObject)]
+enum PyUsage<'py> {
+    One(f64),
+    Vector(String, PyReadonlyArrayDyn<'py, f64>),
+    Dense(String, usize),
+}
+
+/// Over what limits add up: "all", "model", or the group of each query.
+#[derive(FromPyObject)]
+enum PyScope<'py> {
+    Named(String),
+    Groups(PyReadonlyArrayDyn<'py, u32>),
+}
+
+/// A resource: name, usage, scope, whether the limit is a minimum, limits.
+type PyResource<'py> = (String, PyUsage<'py>, PyScope<'py>, bool, Vec<f64>);
+
+/// Defaults of the settings, so that Python never states them twice.
+#[pyfunction]
+pub(crate) fn defaults(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let settings = Settings::default();
+    let out = PyDict::new(py);
+    out.set_item("rel_gap", settings.rel_gap)?;
+    out.set_item("threads", settings.threads)?;
+    out.set_item("seed", settings.seed)?;
+    out.set_item("node_limit", settings.node_limit)?;
+    Ok(out)
+}
+
+/// Solves; raises `ValueError` for bad numbers. See `omnirouter.solve`.
+#[pyfunction]
+#[pyo3(signature = (shape, inputs, objective, maximise, resources, allowed, settings, start, callback))]
+#[allow(clippy::too_many_arguments)] // one argument per part of the problem; the Python face names them
+pub(crate) fn solve<'py>(
+    py: Python<'py>,
+    shape: (usize, usize),
+    inputs: Vec<PyInput<'py>>,
+    objective: usize,
+    maximise: bool,
+    resources: Vec<PyResource<'py>>,
+    allowed: Option<PyReadonlyArrayDyn<'py, bool>>,
+    settings: (f64, f64, usize, u64, usize),
+    start: Option<Vec<f64>>,
+    callback: Option<Py<PyAny>>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let borrowed: Vec<(&str, Borrowed<'py>, bool)> = inputs
+        .iter()
+        .map(|(name, array, nonnegative)| Ok((name.as_str(), Borrowed::new(name, array)?, *nonnegative)))
+        .collect::<PyResult<_>>()?;
+    let inputs = borrowed.iter().map(|(name, array, nonnegative)| {
+        Ok(Input { name: (*name).to_owned(), data: array.matrix(name)?, nonnegative: *nonnegative })
+    });
+    let problem = Problem {
+        n_queries: shape.0,
+        n_models: shape.1,
+        inputs: inputs.collect::<PyResult<_>>()?,
+        objective,
+        sense: if maximise { Sense::Maximise } else { Sense::Minimise },
+        resources: resources.iter().map(resource).collect::<PyResult<_>>()?,
+        allowed: allowed.as_ref().map(|array| slice("allowed", array)).transpose()?,
+    };
+    let (rel_gap, time_limit, threads, seed, node_limit) = settings;
+    let settings = Settings { rel_gap, time_limit, threads, seed, node_limit };
+    let solved = door::enter(py, callback, |watch| solve_problem(&problem, &settings, start.as_deref(), watch))?;
+    let solution = solved.map_err(|error| PyValueError::new_err(error.to_string()))?;
+    to_dict(py, solution)
+}
+
+fn resource<'a>((name, usage, scope, minimum, limits): &'a PyResource<'_>) -> PyResult<Resource<'a>> {
+    let usage = match usage {
+        PyUsage::One(value) => Usage::One(*value),
+        PyUsage::Dense(_, input) => Usage::Dense(*input),
+        PyUsage::Vector(over, values) if over == "model" => Usage::PerModel(slice(name, values)?),
+        PyUsage::Vector(_, values) => Usage::PerQuery(slice(name, values)?),
+    };
+    let scope = match scope {
+        PyScope::Named(name) if name == "model" => Scope::Model,
+        PyScope::Named(_) => Scope::All,
+        PyScope::Groups(groups) => Scope::Group(slice(name, groups)?),
+    };
+    let relation = if *minimum { Relation::AtLeast } else { Relation::AtMost };
+    Ok(Resource { name: name.clone(), usage, scope, relation, limits: limits.clone() })
+}
+
+fn to_dict(py: Python<'_>, solution: Solution) -> PyResult<Bound<'_, PyDict>> {
+    let out = PyDict::new(py);
+    out.set_item("status", status_name(solution.status))?;
+    out.set_item("assignment", solution.assignment.map(|plan| plan.into_pyarray(py)))?;
+    out.set_item("objective", solution.objective)?;
+    out.set_item("bound", solution.bound)?;
+    out.set_item("gap", solution.gap)?;
+    out.set_item("duals", solution.duals)?;
+    out.set_item("limits", solution.limits.iter().map(|id| (id.resource, id.member)).collect::<Vec<_>>())?;
+    let tally = solution.tally.map(|tally| (tally.inputs, tally.load, tally.usage));
+    out.set_item("tally", tally)?;
+    let conflicts = solution.conflicts.iter().map(|c| (c.limit.resource, c.limit.member, c.asked, c.reachable));
+    out.set_item("conflicts", conflicts.collect::<Vec<_>>())?;
+    out.set_item("stranded", solution.stranded)?;
+    let info = solution.info;
+    out.set_item("passes", info.passes)?;
+    out.set_item("nodes", info.nodes)?;
+    out.set_item("times", (info.relax_time, info.search_time, info.total_time))?;
+    Ok(out)
+}
+
+fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Optimal => "optimal",
+        Status::Feasible => "feasible",
+        Status::Infeasible => "infeasible",
+        Status::IterationLimit => "iteration_limit",
+        Status::TimeLimit => "time_limit",
+        Status::Stopped => "stopped",
+    }
+}
