@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from omnirouter import __version__
 from omnirouter.errors import OmniRouterError, RouterError
 from omnirouter.folder import read_folder, write_folder
 from omnirouter.outcomes import Outcomes
@@ -17,11 +17,14 @@ from omnirouter.pool import Pool
 from omnirouter.predictor.base import Prediction, Progress, check_prompts
 from omnirouter.predictor.encoder import Encoder
 from omnirouter.predictor.knn import KnnPredictor
-from omnirouter.prices import RowPrices
+from omnirouter.prices import BatchPrices
+from omnirouter.problem import Objective
+from omnirouter.resources import Resource
 from omnirouter.routing import Routing
-from omnirouter.solver import solve
+from omnirouter.solution import Duals
+from omnirouter.solver import Callback, solve
 
-__all__ = ["Router"]
+__all__ = ["Router", "Routing"]
 
 MANIFEST = "router.json"
 FORMAT = 1
@@ -41,7 +44,7 @@ class Router:
     ----------
     predictor : KnnPredictor
     pool : Pool or None
-    prices : RowPrices or None
+    prices : BatchPrices or None
         From the last batch that got a plan; what `route_one` goes by.
     """
 
@@ -52,7 +55,7 @@ class Router:
             )
         self.predictor = predictor
         self.pool = pool
-        self.prices: RowPrices | None = None
+        self.prices: BatchPrices | None = None
 
     @classmethod
     def fit(
@@ -87,6 +90,11 @@ class Router:
         return cls(KnnPredictor(encoder).fit(outcomes, pool, progress=progress), pool)
 
     @property
+    def duals(self) -> Duals | None:
+        """Duals of the last batch that got a plan."""
+        return None if self.prices is None else self.prices.duals
+
+    @property
     def models(self) -> tuple[str, ...]:
         """Names of the models, in the order of all columns."""
         return self.predictor.models
@@ -102,14 +110,14 @@ class Router:
         *,
         min_accuracy: float | None = None,
         caps: Mapping[str, float | None] | ArrayLike | None = None,
-        resources: Sequence[Any] = (),
+        resources: Sequence[Resource] = (),
         allowed: ArrayLike | None = None,
-        objective: str | None = None,
+        objective: Objective | None = None,
         rel_gap: float = 1e-4,
         time_limit: float | None = None,
         threads: int = 0,
         seed: int = 0,
-        callback: Callable[[Any], bool | None] | None = None,
+        callback: Callback | None = None,
         verbose: bool = False,
         progress: Progress | None = None,
     ) -> Routing:
@@ -156,10 +164,7 @@ class Router:
             verbose=verbose,
         )
         if solution.assignment is not None:
-            least_cost = objective == "cost" or (
-                objective is None and budget is None and min_accuracy is not None
-            )
-            self.prices = RowPrices.from_duals(solution.duals, least_cost, len(texts))
+            self.prices = BatchPrices.of(solution)
         return Routing(texts, prediction, solution)
 
     def route_one(self, prompt: str) -> str:
@@ -174,13 +179,13 @@ class Router:
         prices = self.prices
         if prices is None:
             raise RouterError("there are no prices to route one prompt by; route a batch first")
-        if prices.resources:
+        if prices.other_resources:
             raise RouterError(
-                f"the last batch was limited by the resource {prices.resources[0]!r}, whose use by one more "
-                "prompt is unknown; route prompts in batches, or route a batch without it first"
+                f"the last batch was limited by the resource {prices.other_resources[0]!r}, whose use by one "
+                "more prompt is unknown; route prompts in batches, or route a batch without it first"
             )
         prediction = self.predict([prompt])
-        return self.models[prices.best(prediction.acc[0], prediction.cost[0])]
+        return self.models[prices.best_model(prediction.acc[0], prediction.cost[0])]
 
     def save(self, folder: str | Path) -> None:
         """Write the router as one folder, whole or not at all.
@@ -197,7 +202,7 @@ class Router:
         def write(fresh: Path) -> dict[str, Any]:
             return {
                 "format": FORMAT,
-                "omnirouter": _own_version(),
+                "omnirouter": __version__,
                 "models": list(self.models),
                 "pool": None if self.pool is None else self.pool.to_dict(),
                 "prices": None if self.prices is None else self.prices.to_dict(),
@@ -228,7 +233,7 @@ class Router:
             pool = None if manifest["pool"] is None else Pool.from_dict(manifest["pool"])
             router = cls(KnnPredictor.load(folder, manifest["predictor"], pool, threads=threads), pool)
             prices = manifest["prices"]
-            router.prices = None if prices is None else RowPrices.from_dict(prices)
+            router.prices = None if prices is None else BatchPrices.from_dict(prices)
         except ImportError:
             raise
         except (OmniRouterError, KeyError, TypeError, ValueError) as error:
@@ -256,10 +261,3 @@ class Router:
                     f"caps has {cap!r} for the model {name!r}, expected a number of at least 0 or None"
                 )
         return np.minimum(limits, [np.inf if cap is None else float(cap) for cap in given])
-
-
-def _own_version() -> str:
-    try:
-        return version("omnirouter")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "unknown"

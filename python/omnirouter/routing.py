@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from omnirouter.errors import SolveError
 from omnirouter.predictor.base import Prediction
-
-if TYPE_CHECKING:
-    from omnirouter.solution import Solution
+from omnirouter.solution import Solution
 
 __all__ = ["Routing"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Routing:
     """A routed batch.
 
@@ -88,9 +85,9 @@ class Routing:
         }
 
     def _plan(self) -> NDArray[np.int32]:
-        if self.assignment is None:
-            raise SolveError(f"there is no plan ({self.solution.status.value}): {self.solution.message}")
-        return self.assignment
+        assignment = self.solution.raise_for_status().assignment
+        assert assignment is not None
+        return assignment
 
     def _chosen(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         chosen: NDArray[np.float32] = np.take_along_axis(matrix, self._plan()[:, None], axis=1)[:, 0]

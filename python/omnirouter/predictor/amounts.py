@@ -18,7 +18,7 @@ CALIBRATION_ROWS = 4096
 CALIBRATION_PER_MODEL = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Amounts:
     """Expected amount (tokens or money) of every model for a prompt, from its length and its neighbours.
 

@@ -17,7 +17,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 """Called with the number of prompts that are done and the number of all of them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """Expected accuracy and cost of every model on every query, ready for `omnirouter.solve`.
 

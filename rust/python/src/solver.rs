@@ -16,7 +16,7 @@ type PyInput<'py> = (String, Bound<'py, PyAny>, bool);
 
 /// What a pair uses: one number, a vector over models or over queries, or the position of an input.
 #[derive(FromPyObject)]
-enum PyUsage<'py> {
+pub(crate) enum PyUsage<'py> {
     One(f64),
     Vector(String, PyReadonlyArrayDyn<'py, f64>),
     Dense(String, usize),
@@ -24,7 +24,7 @@ enum PyUsage<'py> {
 
 /// Over what limits add up: "all", "model", or the group of each query.
 #[derive(FromPyObject)]
-enum PyScope<'py> {
+pub(crate) enum PyScope<'py> {
     Named(String),
     Groups(PyReadonlyArrayDyn<'py, u32>),
 }
@@ -86,7 +86,10 @@ pub(crate) fn solve<'py>(
 fn resource<'a>((name, usage, scope, minimum, limits): &'a PyResource<'_>) -> PyResult<Resource<'a>> {
     let usage = match usage {
         PyUsage::One(value) => Usage::One(*value),
-        PyUsage::Dense(_, input) => Usage::Dense(*input),
+        PyUsage::Dense(kind, input) => {
+            debug_assert_eq!(kind, "input");
+            Usage::Dense(*input)
+        }
         PyUsage::Vector(over, values) if over == "model" => Usage::PerModel(slice(name, values)?),
         PyUsage::Vector(_, values) => Usage::PerQuery(slice(name, values)?),
     };

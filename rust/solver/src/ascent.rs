@@ -61,8 +61,7 @@ impl<'r> Ascent<'r> {
         let mut start = prices.to_vec();
         start.push(0.0);
         let basis = Basis::pinned(prices);
-        let mut ascent =
-            Self { rows, limit, key: vec![0; rows.len()], prices: start, basis, banned, nudged: false };
+        let mut ascent = Self { rows, limit, key: vec![0; rows.len()], prices: start, basis, banned, nudged: false };
         (0..rows.len()).for_each(|row| ascent.key[row] = ascent.cheapest(row));
         ascent
     }
@@ -300,7 +299,7 @@ impl<'r> Ascent<'r> {
                 continue;
             }
             let at = ((self.reduced(pair) - key_now) / rate).max(from);
-            if best.as_ref().map_or(true, |b| at < b.at || (at == b.at && rate > best_rate)) {
+            if best.as_ref().is_none_or(|b| at < b.at || (at == b.at && rate > best_rate)) {
                 best_rate = rate;
                 best = Some(Crossing { at, row, pair });
             }

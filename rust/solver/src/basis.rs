@@ -137,8 +137,7 @@ impl Basis {
     pub(crate) fn invert(&mut self, columns: &[Vec<f64>]) -> bool {
         let n = self.at.len();
         let mut left: Vec<Vec<f64>> = (0..n).map(|k| columns.iter().map(|column| column[k]).collect()).collect();
-        let mut right: Vec<Vec<f64>> =
-            (0..n).map(|k| (0..n).map(|l| f64::from(u8::from(k == l))).collect()).collect();
+        let mut right: Vec<Vec<f64>> = (0..n).map(|k| (0..n).map(|l| f64::from(u8::from(k == l))).collect()).collect();
         for p in 0..n {
             let pivot_row = (p..n).max_by(|&a, &b| left[a][p].abs().total_cmp(&left[b][p].abs())).unwrap_or(p);
             if left[pivot_row][p].abs() < 1e-11 {

@@ -39,11 +39,8 @@ impl<'a> DenseOracle<'a> {
     pub fn new(problem: &'a Problem<'a>, threads: usize, watch: &'a dyn Watch) -> Result<Self, InputError> {
         let pairs = problem.n_queries.saturating_mul(problem.n_models);
         // A pool of its own for each solve: a global one would not survive a fork.
-        let pool = if pairs > SERIAL_PAIRS {
-            rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok()
-        } else {
-            None
-        };
+        let pool =
+            if pairs > SERIAL_PAIRS { rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok() } else { None };
         let largest = match &pool {
             Some(pool) => pool.install(|| problem.validate())?,
             None => problem.validate()?,
@@ -52,11 +49,7 @@ impl<'a> DenseOracle<'a> {
     }
 
     /// Applies `work` to blocks of rows and returns the results in row order.
-    fn each_block<T: Send>(
-        &self,
-        rows: usize,
-        work: impl Fn(Range<usize>) -> T + Sync,
-    ) -> Result<Vec<T>, Interrupted> {
+    fn each_block<T: Send>(&self, rows: usize, work: impl Fn(Range<usize>) -> T + Sync) -> Result<Vec<T>, Interrupted> {
         let blocks = rows.div_ceil(BLOCK);
         let batch = (PAIRS_PER_POLL / (BLOCK * self.data.problem.n_models)).max(1);
         let block = |b: usize| work(b * BLOCK..rows.min((b + 1) * BLOCK));
@@ -71,7 +64,6 @@ impl<'a> DenseOracle<'a> {
         }
         Ok(out)
     }
-
 }
 
 impl Data<'_> {
@@ -321,7 +313,9 @@ fn sample(n: usize, size: usize, seed: u64) -> Option<Vec<usize>> {
         return None;
     }
     let bound = |s: usize| (s as u128 * n as u128 / size as u128) as usize;
-    Some((0..size).map(|s| bound(s) + (mix(seed ^ mix(s as u64)) % (bound(s + 1) - bound(s)) as u64) as usize).collect())
+    Some(
+        (0..size).map(|s| bound(s) + (mix(seed ^ mix(s as u64)) % (bound(s + 1) - bound(s)) as u64) as usize).collect(),
+    )
 }
 
 /// SplitMix64 (Steele, Lea and Flood 2014): a hash good enough to sample with.

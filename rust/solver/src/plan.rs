@@ -35,6 +35,8 @@ pub(crate) fn plan<O: DualOracle>(
 ) -> Planned {
     let mut planner = Planner {
         goal,
+        // What is reached while diagnosing is of no interest to somebody watching the objective.
+        sign: if goal == Goal::Objective { oracle.sign() } else { f64::NAN },
         settings,
         watch,
         working: Vec::new(),
@@ -55,6 +57,8 @@ pub(crate) fn plan<O: DualOracle>(
 
 struct Planner<'s> {
     goal: Goal,
+    /// To the sign of the problem, for reports.
+    sign: f64,
     settings: &'s Settings,
     watch: &'s dyn Watch,
     /// A model for every query; searches overwrite the rows they work on.
@@ -75,7 +79,8 @@ impl Planner<'_> {
             let nodes = if proof { self.settings.node_limit } else { CORE_NODES };
             let found = self.search(oracle, &core, relaxed, nodes)?;
             if proof && found.complete {
-                return Ok(self.conclude());
+                self.conclude();
+                return Ok(());
             }
             if self.is_done() {
                 return Ok(());
@@ -196,7 +201,8 @@ impl Planner<'_> {
 
     fn report(&self, phase: &'static str, rows: &Rows) -> Result<(), Interrupted> {
         let objective = if self.out.plan.is_some() { self.out.objective } else { f64::NAN };
-        self.watch.report(&Progress { phase, queries: rows.len(), bound: self.out.bound, objective })
+        let (bound, objective) = (self.sign * self.out.bound, self.sign * objective);
+        self.watch.report(&Progress { phase, queries: rows.len(), bound, objective })
     }
 }
 

@@ -245,7 +245,7 @@ impl<'a> Problem<'a> {
     /// Whether a pair may be chosen.
     #[inline]
     pub fn allows(&self, i: usize, j: usize) -> bool {
-        self.allowed.map_or(true, |allowed| allowed[i * self.n_models + j])
+        self.allowed.is_none_or(|allowed| allowed[i * self.n_models + j])
     }
 }
 

@@ -12,6 +12,9 @@ use crate::rows::Rows;
 /// Fractions closer than this to 0 or 1 count as whole.
 const WHOLE: f64 = 1e-7;
 
+/// Judges a plan, one pair per row; see [`search`].
+type Accept<'a> = &'a mut dyn FnMut(&[usize]) -> Result<Option<f64>, Interrupted>;
+
 /// What a search is allowed and asked to do, in the units of the rows.
 pub(crate) struct Task<'t> {
     /// Only plans below this are wanted.
@@ -44,9 +47,18 @@ pub(crate) fn search(
     prices: &[f64],
     task: &Task<'_>,
     watch: &dyn Watch,
-    accept: &mut dyn FnMut(&[usize]) -> Result<Option<f64>, Interrupted>,
+    accept: Accept<'_>,
 ) -> Found {
-    let mut tree = Tree { rows, classes: classes(rows), task, watch, open: Vec::new(), nodes: 0, best: None, unsettled: f64::INFINITY };
+    let mut tree = Tree {
+        rows,
+        classes: classes(rows),
+        task,
+        watch,
+        open: Vec::new(),
+        nodes: 0,
+        best: None,
+        unsettled: f64::INFINITY,
+    };
     let interrupted = tree.explore(Ascent::new(rows, limit, prices), accept).err();
     let open = tree.open.iter().map(|(_, bound)| *bound).fold(tree.unsettled, f64::min);
     let complete = interrupted.is_none() && tree.open.is_empty() && tree.unsettled == f64::INFINITY;
@@ -71,11 +83,7 @@ impl<'r> Tree<'r, '_> {
         self.best.map_or(self.task.cutoff, |best| (best - (self.task.margin)(best)).min(self.task.cutoff))
     }
 
-    fn explore(
-        &mut self,
-        root: Ascent<'r>,
-        accept: &mut dyn FnMut(&[usize]) -> Result<Option<f64>, Interrupted>,
-    ) -> Result<(), Interrupted> {
+    fn explore(&mut self, root: Ascent<'r>, accept: Accept<'_>) -> Result<(), Interrupted> {
         self.open.push((root, f64::NEG_INFINITY));
         while let Some((mut node, parent)) = self.open.pop() {
             if parent >= self.cutoff() {
@@ -104,11 +112,7 @@ impl<'r> Tree<'r, '_> {
     }
 
     /// Takes the vertex as a plan where it is whole, or splits the node in two.
-    fn branch(
-        &mut self,
-        node: Ascent<'r>,
-        accept: &mut dyn FnMut(&[usize]) -> Result<Option<f64>, Interrupted>,
-    ) -> Result<(), Interrupted> {
+    fn branch(&mut self, node: Ascent<'r>, accept: Accept<'_>) -> Result<(), Interrupted> {
         let value = node.value();
         let fractions = node.fractions();
         let mut plan = node.key.clone();
@@ -124,7 +128,7 @@ impl<'r> Tree<'r, '_> {
             }
         }
         let accepted = accept(&plan)?;
-        if let Some(objective) = accepted.filter(|&objective| self.best.map_or(true, |best| objective < best)) {
+        if let Some(objective) = accepted.filter(|&objective| self.best.is_none_or(|best| objective < best)) {
             self.best = Some(objective);
         }
         let split = most.iter().filter(|(_, fraction)| *fraction < 1.0 - WHOLE).max_by(|a, b| a.1.total_cmp(&b.1));

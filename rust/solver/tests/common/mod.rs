@@ -3,7 +3,8 @@
 #![allow(dead_code, missing_docs)]
 
 use omnirouter_solver::{
-    solve_problem, Input, Matrix, Problem, Relation, Resource, Scope, Sense, Settings, Solution, Status, Unwatched, Usage,
+    solve_problem, Input, Matrix, Problem, Relation, Resource, Scope, Sense, Settings, Solution, Status, Unwatched,
+    Usage,
 };
 
 /// A small generator of numbers (xorshift64*), so that instances depend on the seed alone.
@@ -96,21 +97,22 @@ impl Instance {
         let spend = |keep: &dyn Fn(usize) -> bool| -> f64 {
             plan.iter().enumerate().filter(|(i, _)| keep(*i)).map(|(i, &j)| self.cost[i * self.m + j]).sum()
         };
-        let budget = self.budget.map_or(true, |limit| at_most(spend(&|_| true), limit));
+        let budget = self.budget.is_none_or(|limit| at_most(spend(&|_| true), limit));
         let accuracy: f64 = plan.iter().enumerate().map(|(i, &j)| self.acc[i * self.m + j]).sum();
-        let floor = self.min_accuracy_sum.map_or(true, |limit| at_most(-accuracy, -limit));
-        let caps = self.caps.as_ref().map_or(true, |caps| {
-            (0..self.m).all(|j| at_most(plan.iter().filter(|&&x| x == j).count() as f64, caps[j]))
-        });
-        let groups = self.groups.as_ref().map_or(true, |(groups, limits)| {
+        let floor = self.min_accuracy_sum.is_none_or(|limit| at_most(-accuracy, -limit));
+        let caps = self
+            .caps
+            .as_ref()
+            .is_none_or(|caps| (0..self.m).all(|j| at_most(plan.iter().filter(|&&x| x == j).count() as f64, caps[j])));
+        let groups = self.groups.as_ref().is_none_or(|(groups, limits)| {
             limits.iter().enumerate().all(|(g, &limit)| at_most(spend(&|i| groups[i] as usize == g), limit))
         });
-        let tokens = self.tokens.as_ref().map_or(true, |(tokens, limits)| {
+        let tokens = self.tokens.as_ref().is_none_or(|(tokens, limits)| {
             let used = |j| plan.iter().zip(tokens).filter(|(&x, _)| x == j).map(|(_, t)| t).sum::<f64>();
             (0..self.m).all(|j| at_most(used(j), limits[j]))
         });
         let allowed = self.allowed.as_ref();
-        let open = allowed.map_or(true, |a| plan.iter().enumerate().all(|(i, &j)| a[i * self.m + j]));
+        let open = allowed.is_none_or(|a| plan.iter().enumerate().all(|(i, &j)| a[i * self.m + j]));
         budget && floor && caps && groups && tokens && open
     }
 
@@ -121,7 +123,7 @@ impl Instance {
         loop {
             if self.feasible(&plan, slack) {
                 let value = self.objective(&plan);
-                let better = best.map_or(true, |b| if self.minimise_cost { value < b } else { value > b });
+                let better = best.is_none_or(|b| if self.minimise_cost { value < b } else { value > b });
                 if better {
                     best = Some(value);
                 }

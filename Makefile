@@ -1,0 +1,79 @@
+# Two commands on a fresh machine with Python 3.10+ and a Rust toolchain: `make demo` and `make test`.
+PYTHON ?= python3
+TEST := .venv
+DEMO := .venv-demo
+BIN := $(TEST)/bin
+SOURCES := $(shell find rust -name '*.rs') Cargo.toml Cargo.lock rust/solver/Cargo.toml rust/python/Cargo.toml pyproject.toml
+
+.PHONY: help demo test test-all test-rust test-python lint format bench bench-python lock clean
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(DEMO)/.built ## set up and route a simulated batch, offline
+	$(DEMO)/bin/omnirouter demo
+
+test: test-rust test-python ## set up and run the default tests
+
+test-all: $(TEST)/.built ## every tier: also the slow tests, and the release build of the Rust tests
+	cargo test --release --locked
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+test-rust: check-tools
+	cargo test --locked
+
+test-python: $(TEST)/.built
+	$(BIN)/python -m pytest
+
+lint: $(TEST)/.built ## formats, lints and types
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest omnirouter._core
+
+format: $(TEST)/.built ## rewrite the sources in the house style
+	cargo fmt --all
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: ## criterion benches of the solver; no Python needed
+	cargo bench --locked
+
+bench-python: $(TEST)/.built ## pytest-benchmark of the Python face, and the comparison with HiGHS
+	$(BIN)/python -m pytest benches/test_speed.py -p no:doctest --benchmark-only
+	$(BIN)/python benches/compare_highs.py
+
+lock: ## pin the environments again (needs uv)
+	for name in demo dev; do \
+	  group=$$([ $$name = dev ] && echo "--group dev"); \
+	  uv pip compile -q pyproject.toml --extra predict --extra plot --group build $$group --universal \
+	    --python-version 3.10 --no-annotate --custom-compile-command "make lock" -o requirements/$$name.lock; \
+	done
+
+clean: ## remove environments and builds
+	rm -rf $(TEST) $(DEMO) target demo-output python/omnirouter/_core*.so
+
+.PHONY: check-tools
+check-tools:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.10 or newer is needed: no '$(PYTHON)' found; set PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed: '$(PYTHON)' is older; set PYTHON=..." >&2; exit 1; }
+	@command -v cargo >/dev/null || { echo "a Rust toolchain is needed to build the solver: install it from https://rustup.rs" >&2; exit 1; }
+
+$(TEST)/.ready: requirements/dev.lock | check-tools
+	$(PYTHON) -m venv $(TEST)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/dev.lock
+	touch $@
+
+$(TEST)/.built: $(TEST)/.ready $(SOURCES)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(DEMO)/.ready: requirements/demo.lock | check-tools
+	$(PYTHON) -m venv $(DEMO)
+	$(DEMO)/bin/python -m pip install -q --disable-pip-version-check -r requirements/demo.lock
+	touch $@
+
+$(DEMO)/.built: $(DEMO)/.ready $(SOURCES) $(shell find python -name '*.py')
+	$(DEMO)/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation .
+	touch $@

@@ -1,0 +1,424 @@
+"""Router: fit, route batches and single prompts, save, load."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from omnirouter.errors import PoolError, RouterError, SolveError
+from omnirouter.outcomes import Outcomes
+from omnirouter.pool import Model, Pool
+from omnirouter.predictor import Encoder, KnnPredictor, embedded_encoder
+from omnirouter.resources import Resource
+from omnirouter.router import Router
+from omnirouter.solution import Status
+
+MODELS = ("small", "large")
+EASY = "What is the capital of country number {}?"
+HARD = "Prove by induction that the sum of the first {} odd numbers is a square."
+PROMPTS = [EASY.format(1000 + i) for i in range(30)] + [HARD.format(2000 + i) for i in range(30)]
+
+
+def make_outcomes(n: int = 200) -> Outcomes:
+    """Simulated history: `large` is better at the hard half only and costs fifty times as much."""
+    rng = np.random.default_rng(0)
+    hard = np.arange(n) % 2 == 1
+    prompts = tuple((HARD if hard[i] else EASY).format(i) for i in range(n))
+    chance = np.stack([np.where(hard, 0.2, 0.9), np.full(n, 0.92)], axis=1)
+    written = rng.lognormal(np.where(hard, 5.5, 3.0)[:, None], 0.4, (n, 2))
+    return Outcomes(
+        prompts=prompts,
+        models=MODELS,
+        acc=(rng.random((n, 2)) < chance).astype(float),
+        cost=written * [2e-7, 1e-5],
+        output_tokens=written,
+    )
+
+
+def make_pool(**caps: int) -> Pool:
+    return Pool(
+        [Model("small", 1e-7, 2e-7, cap=caps.get("small")), Model("large", 5e-6, 1e-5, cap=caps.get("large"))]
+    )
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return embedded_encoder(threads=1)
+
+
+@pytest.fixture
+def router(encoder: Encoder) -> Router:
+    return Router.fit(make_outcomes(), make_pool(), encoder=encoder)
+
+
+@pytest.fixture
+def saved(router: Router, tmp_path: Path) -> Path:
+    router.route(PROMPTS, budget=0.04)
+    router.save(tmp_path / "router")
+    return tmp_path / "router"
+
+
+def middle_budget(router: Router) -> float:
+    cost = router.predict(PROMPTS).cost.sum(axis=0)
+    return float(cost.mean())
+
+
+# Routing
+
+
+def test_a_budget_is_kept_and_goes_to_the_hard_prompts(router: Router) -> None:
+    budget = middle_budget(router)
+    routing = router.route(PROMPTS, budget)
+    assert routing.solution.status is Status.OPTIMAL
+    assert routing.solution.spend <= budget
+    assert set(routing.model_names[:30]) == {"small"}
+    assert routing.model_names[30:].count("large") > 5
+
+
+def test_a_floor_is_met_at_least_cost(router: Router) -> None:
+    routing = router.route(PROMPTS, min_accuracy=0.75)
+    assert routing.solution.accuracy >= 0.75
+    everything_large = router.predict(PROMPTS).cost[:, 1].sum()
+    assert routing.solution.spend < everything_large
+
+
+def test_a_routing_shows_what_is_expected(router: Router) -> None:
+    routing = router.route(PROMPTS, middle_budget(router))
+    assert routing.assignment is not None
+    rows = np.arange(len(PROMPTS))
+    np.testing.assert_array_equal(routing.expected_acc, routing.prediction.acc[rows, routing.assignment])
+    assert routing.expected_cost.sum(dtype=np.float64) == pytest.approx(routing.solution.spend)
+    assert routing.n_queries == 60
+    assert routing.models == MODELS
+    table = routing.to_table()
+    assert list(table) == ["query", "prompt", "model", "expected_acc", "expected_cost"]
+    assert {len(column) for column in table.values()} == {60}
+    assert table["model"] == list(routing.model_names)
+    assert json.dumps(table)
+
+
+def test_an_infeasible_batch_is_a_status_and_keeps_the_old_prices(router: Router) -> None:
+    router.route(PROMPTS, middle_budget(router))
+    duals = router.duals
+    routing = router.route(PROMPTS, budget=0.0)
+    assert routing.solution.status is Status.INFEASIBLE
+    assert routing.assignment is None
+    assert router.duals is duals
+    for access in (lambda: routing.model_names, lambda: routing.expected_cost, routing.to_table):
+        with pytest.raises(SolveError, match="infeasible: budget"):
+            access()
+
+
+def test_routing_is_the_same_for_any_number_of_threads(router: Router) -> None:
+    budget = middle_budget(router)
+    one, two = (router.route(PROMPTS, budget, threads=threads) for threads in (1, 2))
+    np.testing.assert_array_equal(one.assignment, two.assignment)
+
+
+def test_the_callback_and_the_progress_are_passed_on(router: Router) -> None:
+    calls: list[tuple[int, int]] = []
+    router.route(PROMPTS, middle_budget(router), progress=lambda done, total: calls.append((done, total)))
+    assert calls[-1] == (60, 60)
+
+    class Told(Exception):
+        pass
+
+    def stop(_: Any) -> bool:
+        raise Told
+
+    with pytest.raises(Told):
+        router.route(PROMPTS, middle_budget(router), callback=stop)
+
+
+def test_allowed_pairs_and_resources_are_passed_on(router: Router) -> None:
+    allowed = np.ones((60, 2), dtype=bool)
+    allowed[0, 0] = False
+    assert router.route(PROMPTS, allowed=allowed).model_names[0] == "large"
+    reserved = Resource(1.0, [10.0, -np.inf], per="model", sense=">=", name="reserved")
+    assert router.route(PROMPTS, resources=[reserved]).solution.load[0] >= 10
+
+
+# Caps
+
+
+def test_the_caps_of_the_pool_hold(encoder: Encoder) -> None:
+    router = Router.fit(make_outcomes(), make_pool(large=7), encoder=encoder)
+    assert router.route(PROMPTS).solution.load[1] <= 7
+    assert router.route(PROMPTS, caps={"large": 3}).solution.load[1] <= 3
+    assert router.route(PROMPTS, caps={"large": 20}).solution.load[1] <= 7
+    assert router.route(PROMPTS, caps=[None, np.inf]).solution.load[1] <= 7
+
+
+@pytest.mark.parametrize("caps", [{"large": 4}, [np.inf, 4], np.array([60, 4]), [None, 4]])
+def test_caps_come_by_name_or_by_column(router: Router, caps: Any) -> None:
+    assert router.route(PROMPTS, caps=caps).solution.load[1] <= 4
+
+
+@pytest.mark.parametrize(
+    ("caps", "message"),
+    [
+        ({"larg": 4}, "caps names the model 'larg'; known are small, large"),
+        ([1, 2, 3], "caps has 3 entries, expected n_models = 2"),
+        ({"large": -1}, "caps has -1 for the model 'large', expected a number of at least 0"),
+        ([np.nan, 1], "caps has nan for the model 'small'"),
+    ],
+)
+def test_wrong_caps_are_refused(router: Router, caps: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        router.route(PROMPTS, caps=caps)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "error", "message"),
+    [
+        ([], ValueError, "prompts is empty"),
+        (["a", 3], TypeError, r"prompts\[1\] is int, expected text"),
+        (["a", ""], ValueError, r"prompts\[1\] is empty"),
+    ],
+)
+def test_wrong_prompts_are_refused(
+    router: Router, prompts: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        router.route(prompts, budget=1.0)
+
+
+# One prompt at a time
+
+
+@pytest.mark.parametrize("limit", ["budget", "min_accuracy", "caps", "all"])
+def test_one_prompt_goes_where_the_batch_sent_it(router: Router, limit: str) -> None:
+    keywords: dict[str, Any] = {
+        "budget": {"budget": middle_budget(router)},
+        "min_accuracy": {"min_accuracy": 0.75},
+        "caps": {"caps": {"large": 20}},
+        "all": {
+            "budget": middle_budget(router),
+            "min_accuracy": 0.6,
+            "caps": {"large": 15},
+            "objective": "cost",
+        },
+    }[limit]
+    routing = router.route(PROMPTS, **keywords)
+    same = [
+        router.route_one(prompt) == name for prompt, name in zip(PROMPTS, routing.model_names, strict=True)
+    ]
+    # The duals leave few prompts undecided: those that fill the last gap of a limit.
+    assert np.mean(same) > 0.9
+
+
+def test_one_prompt_needs_a_batch_first(router: Router) -> None:
+    with pytest.raises(RouterError, match="no prices to route one prompt by; route a batch first"):
+        router.route_one("Hello")
+
+
+def test_one_prompt_cannot_be_priced_by_unknown_resources(router: Router) -> None:
+    tight = Resource(np.array([[0.0, 1.0]]), 5.0, name="slow requests")
+    router.route(PROMPTS, resources=[tight])
+    with pytest.raises(RouterError, match="limited by the resource 'slow requests'"):
+        router.route_one("Hello")
+
+
+# Without a pool
+
+
+def test_logged_costs_do_without_a_pool(encoder: Encoder) -> None:
+    router = Router.fit(make_outcomes(), encoder=encoder)
+    assert router.pool is None
+    assert router.models == MODELS
+    assert router.route(PROMPTS, middle_budget(router)).solution.status is Status.OPTIMAL
+
+
+def test_neither_pool_nor_costs_is_an_error_that_names_the_model(encoder: Encoder) -> None:
+    full = make_outcomes()
+    with pytest.raises(PoolError, match="cost of model 'small' is unknown"):
+        Router.fit(Outcomes(prompts=full.prompts, models=MODELS, acc=full.acc), encoder=encoder)
+
+
+def test_pool_and_predictor_must_agree(encoder: Encoder) -> None:
+    predictor = KnnPredictor(encoder).fit(make_outcomes())
+    with pytest.raises(ValueError, match="expected those of the predictor"):
+        Router(predictor, Pool([Model("small", 1e-7, 1e-7)]))
+
+
+# Save and load
+
+
+def test_a_saved_router_predicts_the_same_bits(router: Router, saved: Path) -> None:
+    again = Router.load(saved)
+    expected, found = router.predict(PROMPTS), again.predict(PROMPTS)
+    for name in ("acc", "cost", "output_tokens"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    assert again.models == router.models
+    assert again.pool == router.pool
+    assert isinstance(again.predictor.vectors_, np.memmap)
+    assert [again.route_one(p) for p in PROMPTS] == [router.route_one(p) for p in PROMPTS]
+
+
+def test_a_router_without_pool_and_prices_is_saved_too(encoder: Encoder, tmp_path: Path) -> None:
+    router = Router.fit(make_outcomes(), encoder=encoder)
+    router.save(tmp_path / "router")
+    again = Router.load(tmp_path / "router")
+    assert again.pool is None
+    assert again.duals is None
+    np.testing.assert_array_equal(again.predict(PROMPTS).cost, router.predict(PROMPTS).cost)
+
+
+def test_a_saved_router_loads_with_few_packages(saved: Path) -> None:
+    script = f"""
+import sys
+for name in ("wordllama", "onnx", "pyarrow", "safetensors", "huggingface_hub", "yaml", "rich"):
+    sys.modules[name] = None
+from omnirouter.router import Router
+router = Router.load({str(saved)!r})
+assert router.route(["What is the capital of France?"], budget=1.0).model_names
+assert router.route_one("Prove it.") in router.models
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_a_saved_router_holds_no_pickles_and_no_prompts(saved: Path) -> None:
+    for path in saved.rglob("*.npy"):
+        np.load(path, allow_pickle=False)
+    assert not any(
+        HARD.format(7).encode() in path.read_bytes() for path in saved.rglob("*") if path.is_file()
+    )
+    assert {path.suffix for path in saved.rglob("*") if path.is_file()} == {".json", ".npy", ".onnx"}
+
+
+def test_a_router_replaces_a_router(router: Router, saved: Path) -> None:
+    router.prices = None
+    router.save(saved)
+    again = Router.load(saved)
+    assert again.duals is None
+    again.save(saved)  # its encoder and arrays are read from the folder that is replaced
+    np.testing.assert_array_equal(again.predict(PROMPTS).acc, router.predict(PROMPTS).acc)
+    np.testing.assert_array_equal(Router.load(saved).predict(PROMPTS).acc, router.predict(PROMPTS).acc)
+    assert [path.name for path in saved.parent.iterdir()] == ["router"]
+
+
+def test_an_empty_folder_may_be_used(router: Router, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    router.save(tmp_path / "empty")
+    assert Router.load(tmp_path / "empty").models == MODELS
+
+
+def test_other_files_are_never_replaced(router: Router, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_bytes(b"cat")
+    with pytest.raises(
+        FileExistsError, match=r"photos is not empty and has no router\.json; it is not replaced"
+    ):
+        router.save(tmp_path / "photos")
+    with pytest.raises(FileExistsError, match=r"cat\.jpg is a file"):
+        router.save(tmp_path / "photos" / "cat.jpg")
+    assert [path.name for path in tmp_path.rglob("*")] == ["photos", "cat.jpg"]
+
+
+def test_a_failed_save_leaves_the_old_router(
+    router: Router, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(*_: object, **__: object) -> None:
+        raise OSError("disk is full")
+
+    before = sorted(path.name for path in saved.parent.rglob("*"))
+    monkeypatch.setattr(np, "save", full_disk)
+    with pytest.raises(OSError, match="disk is full"):
+        router.save(saved)
+    assert sorted(path.name for path in saved.parent.rglob("*")) == before
+    assert Router.load(saved).models == MODELS
+
+
+def test_a_saved_router_can_be_moved(saved: Path, tmp_path: Path) -> None:
+    os.rename(saved, tmp_path / "elsewhere")
+    assert Router.load(tmp_path / "elsewhere").route(PROMPTS, budget=1.0).assignment is not None
+
+
+# Damage
+
+
+def edit(saved: Path, **changes: Any) -> None:
+    path = saved / "router.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_folder_that_is_no_router_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RouterError, match=r"is not a router folder: it has no router\.json"):
+        Router.load(tmp_path)
+    with pytest.raises(RouterError, match="nowhere is not a router folder"):
+        Router.load(tmp_path / "nowhere")
+
+
+def test_a_newer_format_says_who_wrote_it(saved: Path) -> None:
+    edit(saved, format=2, omnirouter="9.1.0")
+    message = r"router format 2, written by omnirouter 9\.1\.0; .* formats up to 1: upgrade omnirouter"
+    with pytest.raises(RouterError, match=message):
+        Router.load(saved)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": "one"},
+        {"format": 0},
+        {"files": []},
+        {"files": {"acc.npy": {"size": 3}}},
+        {"pool": {"models": [{"name": "small"}]}},
+        {"pool": 3},
+        {"predictor": None},
+        {"predictor": {"kind": "oracle"}},
+        {"prices": {"objective": "luck", "n_queries": 3, "duals": {}}},
+    ],
+)
+def test_a_damaged_manifest_is_refused(saved: Path, changes: dict[str, Any]) -> None:
+    edit(saved, **changes)
+    with pytest.raises(RouterError, match="damaged"):
+        Router.load(saved)
+
+
+def test_broken_json_is_refused(saved: Path) -> None:
+    (saved / "router.json").write_text("{")
+    with pytest.raises(RouterError, match=r"router\.json is damaged"):
+        Router.load(saved)
+
+
+@pytest.mark.parametrize("name", ["vectors.npy", "acc.npy", "encoder/model.onnx", "encoder/tokenizer.json"])
+def test_every_file_is_checked(saved: Path, name: str) -> None:
+    path = saved / name
+    content = path.read_bytes()
+    path.write_bytes(content[:-10])
+    with pytest.raises(RouterError, match=rf"{name} has [\d,]+ bytes, expected [\d,]+"):
+        Router.load(saved)
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(RouterError, match=f"{name} has other content than was saved"):
+        Router.load(saved)
+    path.unlink()
+    with pytest.raises(RouterError, match=f"{name} is missing"):
+        Router.load(saved)
+
+
+# Real outcomes
+
+
+@pytest.mark.data
+def test_a_plan_on_real_outcomes_keeps_its_budget_and_beats_the_price_alike(
+    shared_data: Path, encoder: Encoder
+) -> None:
+    outcomes = Outcomes.read(shared_data / "routerbench_arc_mbpp.parquet")
+    router = Router.fit(outcomes.select(split="train"), encoder=encoder)
+    fresh = outcomes.select(split="test")
+    assert fresh.cost is not None
+    budget = 0.25 * float(fresh.cost.mean(axis=0).max()) * len(fresh)
+    routing = router.route(fresh.prompts, budget)
+    rows = np.arange(len(fresh))
+    realised, spend = fresh.acc[rows, routing.assignment].mean(), fresh.cost[rows, routing.assignment].sum()
+    affordable = fresh.cost.sum(axis=0) <= budget
+    assert spend <= 1.1 * budget
+    assert realised > fresh.acc.mean(axis=0)[affordable].max()
