@@ -1,5 +1,7 @@
 //! Criterion benches of the solver alone: `cargo bench`. Instances are simulated from a seed.
 
+#![allow(missing_docs)] // criterion_group! makes public functions without them
+
 use criterion::{criterion_group, criterion_main, BenchmarkId, Criterion, Throughput};
 use omnirouter_solver::{
     solve_problem, Input, Matrix, Problem, Relation, Resource, Scope, Sense, Settings, Unwatched, Usage,

@@ -23,6 +23,8 @@ from omnirouter.solution import Status
 MODELS = ("small", "large")
 EASY = "What is the capital of country number {}?"
 HARD = "Prove by induction that the sum of the first {} odd numbers is a square."
+# Plans this good are enough: the prompts of one kind hardly differ, and proving more takes the search long.
+NEAR = 0.02
 PROMPTS = [EASY.format(1000 + i) for i in range(30)] + [HARD.format(2000 + i) for i in range(30)]
 
 
@@ -31,7 +33,7 @@ def make_outcomes(n: int = 200) -> Outcomes:
     rng = np.random.default_rng(0)
     hard = np.arange(n) % 2 == 1
     prompts = tuple((HARD if hard[i] else EASY).format(i) for i in range(n))
-    chance = np.stack([np.where(hard, 0.2, 0.9), np.full(n, 0.92)], axis=1)
+    chance = np.stack([np.where(hard, 0.2, 0.95), np.where(hard, 0.92, 0.85)], axis=1)
     written = rng.lognormal(np.where(hard, 5.5, 3.0)[:, None], 0.4, (n, 2))
     return Outcomes(
         prompts=prompts,
@@ -60,7 +62,7 @@ def router(encoder: Encoder) -> Router:
 
 @pytest.fixture
 def saved(router: Router, tmp_path: Path) -> Path:
-    router.route(PROMPTS, budget=0.04)
+    router.route(PROMPTS, budget=0.04, rel_gap=NEAR)
     router.save(tmp_path / "router")
     return tmp_path / "router"
 
@@ -75,22 +77,21 @@ def middle_budget(router: Router) -> float:
 
 def test_a_budget_is_kept_and_goes_to_the_hard_prompts(router: Router) -> None:
     budget = middle_budget(router)
-    routing = router.route(PROMPTS, budget)
+    routing = router.route(PROMPTS, budget, rel_gap=NEAR)
     assert routing.solution.status is Status.OPTIMAL
     assert routing.solution.spend <= budget
-    assert set(routing.model_names[:30]) == {"small"}
-    assert routing.model_names[30:].count("large") > 5
+    assert routing.model_names[30:].count("large") > routing.model_names[:30].count("large") + 5
 
 
 def test_a_floor_is_met_at_least_cost(router: Router) -> None:
-    routing = router.route(PROMPTS, min_accuracy=0.75)
+    routing = router.route(PROMPTS, min_accuracy=0.75, rel_gap=NEAR)
     assert routing.solution.accuracy >= 0.75
     everything_large = router.predict(PROMPTS).cost[:, 1].sum()
     assert routing.solution.spend < everything_large
 
 
 def test_a_routing_shows_what_is_expected(router: Router) -> None:
-    routing = router.route(PROMPTS, middle_budget(router))
+    routing = router.route(PROMPTS, middle_budget(router), rel_gap=NEAR)
     assert routing.assignment is not None
     rows = np.arange(len(PROMPTS))
     np.testing.assert_array_equal(routing.expected_acc, routing.prediction.acc[rows, routing.assignment])
@@ -105,7 +106,7 @@ def test_a_routing_shows_what_is_expected(router: Router) -> None:
 
 
 def test_an_infeasible_batch_is_a_status_and_keeps_the_old_prices(router: Router) -> None:
-    router.route(PROMPTS, middle_budget(router))
+    router.route(PROMPTS, middle_budget(router), rel_gap=NEAR)
     duals = router.duals
     routing = router.route(PROMPTS, budget=0.0)
     assert routing.solution.status is Status.INFEASIBLE
@@ -118,13 +119,15 @@ def test_an_infeasible_batch_is_a_status_and_keeps_the_old_prices(router: Router
 
 def test_routing_is_the_same_for_any_number_of_threads(router: Router) -> None:
     budget = middle_budget(router)
-    one, two = (router.route(PROMPTS, budget, threads=threads) for threads in (1, 2))
+    one, two = (router.route(PROMPTS, budget, rel_gap=NEAR, threads=threads) for threads in (1, 2))
     np.testing.assert_array_equal(one.assignment, two.assignment)
 
 
 def test_the_callback_and_the_progress_are_passed_on(router: Router) -> None:
     calls: list[tuple[int, int]] = []
-    router.route(PROMPTS, middle_budget(router), progress=lambda done, total: calls.append((done, total)))
+    router.route(
+        PROMPTS, middle_budget(router), rel_gap=NEAR, progress=lambda done, total: calls.append((done, total))
+    )
     assert calls[-1] == (60, 60)
 
     class Told(Exception):
@@ -134,7 +137,7 @@ def test_the_callback_and_the_progress_are_passed_on(router: Router) -> None:
         raise Told
 
     with pytest.raises(Told):
-        router.route(PROMPTS, middle_budget(router), callback=stop)
+        router.route(PROMPTS, middle_budget(router), rel_gap=NEAR, callback=stop)
 
 
 def test_allowed_pairs_and_resources_are_passed_on(router: Router) -> None:
@@ -194,7 +197,7 @@ def test_wrong_prompts_are_refused(
 
 
 @pytest.mark.parametrize("limit", ["budget", "min_accuracy", "caps", "all"])
-def test_one_prompt_goes_where_the_batch_sent_it(router: Router, limit: str) -> None:
+def test_one_prompt_goes_where_the_prices_of_the_batch_send_it(router: Router, limit: str) -> None:
     keywords: dict[str, Any] = {
         "budget": {"budget": middle_budget(router)},
         "min_accuracy": {"min_accuracy": 0.75},
@@ -206,12 +209,11 @@ def test_one_prompt_goes_where_the_batch_sent_it(router: Router, limit: str) -> 
             "objective": "cost",
         },
     }[limit]
-    routing = router.route(PROMPTS, **keywords)
-    same = [
-        router.route_one(prompt) == name for prompt, name in zip(PROMPTS, routing.model_names, strict=True)
-    ]
-    # The duals leave few prompts undecided: those that fill the last gap of a limit.
-    assert np.mean(same) > 0.9
+    routing = router.route(PROMPTS, **keywords, rel_gap=NEAR)
+    for i, prompt in enumerate(PROMPTS):
+        priced = routing.solution.explain(i).priced
+        best = priced.argmin() if routing.solution.problem.objective == "cost" else priced.argmax()
+        assert router.route_one(prompt) == MODELS[best]
 
 
 def test_one_prompt_needs_a_batch_first(router: Router) -> None:
@@ -233,7 +235,7 @@ def test_logged_costs_do_without_a_pool(encoder: Encoder) -> None:
     router = Router.fit(make_outcomes(), encoder=encoder)
     assert router.pool is None
     assert router.models == MODELS
-    assert router.route(PROMPTS, middle_budget(router)).solution.status is Status.OPTIMAL
+    assert router.route(PROMPTS, middle_budget(router), rel_gap=NEAR).solution.status is Status.OPTIMAL
 
 
 def test_neither_pool_nor_costs_is_an_error_that_names_the_model(encoder: Encoder) -> None:
@@ -420,5 +422,7 @@ def test_a_plan_on_real_outcomes_keeps_its_budget_and_beats_the_price_alike(
     rows = np.arange(len(fresh))
     realised, spend = fresh.acc[rows, routing.assignment].mean(), fresh.cost[rows, routing.assignment].sum()
     affordable = fresh.cost.sum(axis=0) <= budget
+    alike = [router.route_one(p) == name for p, name in zip(fresh.prompts, routing.model_names, strict=True)]
+    assert np.mean(alike) > 0.95
     assert spend <= 1.1 * budget
     assert realised > fresh.acc.mean(axis=0)[affordable].max()

@@ -46,7 +46,7 @@ class BatchPrices:
     def best_model(self, acc: NDArray[np.float32], cost: NDArray[np.float32]) -> int:
         """Column of the model that one query goes to, the first of equals.
 
-        The highest of ``a * acc[j] - c * cost[j] - duals.caps[j]``, where ``a = duals.min_accuracy / n_queries``
+        The highest of ``a * acc[j] - c * cost[j] - duals.caps[j]``; ``a = duals.min_accuracy / n_queries``
         and ``c = duals.budget``, plus 1 in the one that is the objective.
 
         Parameters
@@ -58,7 +58,8 @@ class BatchPrices:
         """
         a = self.duals.min_accuracy / self.n_queries + (self.objective == "accuracy")
         c = self.duals.budget + (self.objective == "cost")
-        return int(np.argmax(a * acc.astype(np.float64) - c * cost.astype(np.float64) - self.duals.caps))
+        value = a * acc.astype(np.float64) - c * cost.astype(np.float64) - self.duals.caps
+        return int(np.argmax(value))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for `from_dict`."""

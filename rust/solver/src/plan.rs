@@ -76,16 +76,16 @@ impl Planner<'_> {
             let core = if all { rows.clone() } else { core(relaxed, size) };
             (0..rows.len()).for_each(|row| self.working[rows.query[row]] = rows.model[relaxed.key[row]] as i32);
             let proof = all && relaxed.whole;
-            let nodes = if proof { self.settings.node_limit } else { CORE_NODES };
+            let nodes = if proof { self.node_limit() } else { CORE_NODES };
             let found = self.search(oracle, &core, relaxed, nodes)?;
-            if proof && found.complete {
-                self.conclude();
+            if proof {
+                self.settle(&found, &core, relaxed);
                 return Ok(());
             }
             if self.is_done() {
                 return Ok(());
             }
-            if self.out.plan.is_some() || all {
+            if self.out.plan.is_some() {
                 break;
             }
         }
@@ -102,24 +102,33 @@ impl Planner<'_> {
         let mut rows = oracle.screen(self.goal, &screen)?;
         rows.rescale(&relaxed.scale);
         self.working = oracle.assign(self.goal, &screen.prices)?;
-        let found = self.search(oracle, &rows, relaxed, self.settings.node_limit)?;
-        if found.complete {
-            self.conclude();
-        } else {
-            let bound = (found.bound + rows.fixed_objective.value()) / relaxed.scale.objective;
-            self.out.bound = self.out.bound.max(bound - 1e-12 * bound.abs()).min(self.out.objective);
-        }
+        let found = self.search(oracle, &rows, relaxed, self.node_limit())?;
+        self.settle(&found, &rows, relaxed);
         Ok(())
     }
 
-    /// A complete search has settled everything: the plan is best to within the gap asked for, or there is none.
-    fn conclude(&mut self) {
-        if self.out.plan.is_none() {
-            self.out.impossible = true;
+    /// Nodes for a search that can prove something. An exact answer is worth more of them than the last digits of a gap.
+    fn node_limit(&self) -> usize {
+        if self.settings.rel_gap == 0.0 {
+            self.settings.node_limit
         } else {
-            self.out.bound = self.out.bound.max(self.out.objective - self.allowed_gap(self.out.objective));
-            self.out.bound = self.out.bound.min(self.out.objective);
+            self.settings.node_limit / 50
         }
+    }
+
+    /// Draws the conclusion from a search over every pair that matters: complete, the plan is best to within the gap asked
+    /// for, or there is none; else its open nodes give a bound.
+    fn settle(&mut self, found: &Found, rows: &Rows, relaxed: &Relaxed) {
+        let proven = if !found.complete {
+            let bound = (found.bound + rows.fixed_objective.value()) / relaxed.scale.objective;
+            bound - 1e-12 * bound.abs()
+        } else if self.out.plan.is_some() {
+            self.out.objective - self.allowed_gap(self.out.objective)
+        } else {
+            self.out.impossible = true;
+            return;
+        };
+        self.out.bound = self.out.bound.max(proven).min(self.out.objective);
     }
 
     fn allowed_gap(&self, objective: f64) -> f64 {
