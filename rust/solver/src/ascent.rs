@@ -66,6 +66,11 @@ impl<'r> Ascent<'r> {
         ascent
     }
 
+    /// The limits, as left to these rows.
+    pub(crate) fn limits(&self) -> &[f64] {
+        &self.limit
+    }
+
     /// The prices, one per limit.
     pub(crate) fn prices(&self) -> &[f64] {
         &self.prices[..self.limit.len()]

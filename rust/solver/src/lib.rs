@@ -38,6 +38,7 @@ mod oracle;
 mod plan;
 mod problem;
 mod relax;
+mod repair;
 mod rows;
 mod search;
 mod settings;

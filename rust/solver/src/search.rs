@@ -1,16 +1,21 @@
 //! Branch and bound: from the relaxation on some rows to their best plan.
 //!
-//! Depth first; each node goes on from its parent's basis, so it costs a few steps of the ascent. Equal rows are branched on
+//! Dives from the open node of least bound; each node goes on from its parent's basis, so it costs a few steps of the ascent. Equal rows are branched on
 //! together (orbital branching, Ostrowski et al. 2011): either one of them takes the model, or none does.
 
 use std::collections::HashMap;
 
 use crate::ascent::{Ascended, Ascent};
 use crate::oracle::{Interrupted, Watch};
+use crate::repair::repair;
 use crate::rows::Rows;
 
 /// Fractions closer than this to 0 or 1 count as whole.
 const WHOLE: f64 = 1e-7;
+/// Open nodes beyond which the search goes depth first only, for the sake of memory.
+const MOST_OPEN: usize = 4_000;
+/// Once there is a plan, a repair is tried on one node in so many.
+const REPAIR_EVERY: usize = 16;
 
 /// Judges a plan, one pair per row; see [`search`].
 type Accept<'a> = &'a mut dyn FnMut(&[usize]) -> Result<Option<f64>, Interrupted>;
@@ -56,6 +61,7 @@ pub(crate) fn search(
         watch,
         open: Vec::new(),
         nodes: 0,
+        diving: false,
         best: None,
         unsettled: f64::INFINITY,
     };
@@ -73,6 +79,8 @@ struct Tree<'r, 't> {
     watch: &'t dyn Watch,
     open: Vec<(Ascent<'r>, f64)>,
     nodes: usize,
+    /// Whether the last node pushed is to be visited next.
+    diving: bool,
     best: Option<f64>,
     /// Least bound of the nodes that were given up.
     unsettled: f64,
@@ -85,7 +93,7 @@ impl<'r> Tree<'r, '_> {
 
     fn explore(&mut self, root: Ascent<'r>, accept: Accept<'_>) -> Result<(), Interrupted> {
         self.open.push((root, f64::NEG_INFINITY));
-        while let Some((mut node, parent)) = self.open.pop() {
+        while let Some((mut node, parent)) = self.next_node() {
             if parent >= self.cutoff() {
                 continue;
             }
@@ -111,6 +119,17 @@ impl<'r> Tree<'r, '_> {
         Ok(())
     }
 
+    /// Goes down while the last split gave a node to go down to, else on from the least bound.
+    fn next_node(&mut self) -> Option<(Ascent<'r>, f64)> {
+        let dived = std::mem::replace(&mut self.diving, false);
+        if dived || self.open.len() > MOST_OPEN {
+            return self.open.pop();
+        }
+        let bounds = self.open.iter().enumerate().map(|(at, (_, bound))| (*bound, at));
+        let (_, at) = bounds.min_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)))?;
+        Some(self.open.swap_remove(at))
+    }
+
     /// Takes the vertex as a plan where it is whole, or splits the node in two.
     fn branch(&mut self, node: Ascent<'r>, accept: Accept<'_>) -> Result<(), Interrupted> {
         let value = node.value();
@@ -128,9 +147,17 @@ impl<'r> Tree<'r, '_> {
             }
         }
         let accepted = accept(&plan)?;
-        if let Some(objective) = accepted.filter(|&objective| self.best.is_none_or(|best| objective < best)) {
-            self.best = Some(objective);
+        self.keep(accepted);
+        let whole = most.iter().all(|(_, fraction)| *fraction >= 1.0 - WHOLE);
+        if !whole && (self.best.is_none() || self.nodes < REPAIR_EVERY || self.nodes % REPAIR_EVERY == 0) {
+            let mut repaired = plan.clone();
+            let open = |pair: usize| !node.is_banned(pair);
+            if repair(self.rows, node.limits(), node.prices(), &open, &mut repaired) {
+                let repaired = accept(&repaired)?;
+                self.keep(repaired);
+            }
         }
+        let accepted = accepted.filter(|_| whole);
         let split = most.iter().filter(|(_, fraction)| *fraction < 1.0 - WHOLE).max_by(|a, b| a.1.total_cmp(&b.1));
         let row = match (split, accepted) {
             (Some((row, _)), _) => *row,
@@ -143,6 +170,12 @@ impl<'r> Tree<'r, '_> {
         };
         self.split(node, row, plan[row], value);
         Ok(())
+    }
+
+    fn keep(&mut self, objective: Option<f64>) {
+        if let Some(objective) = objective.filter(|&objective| self.best.is_none_or(|best| objective < best)) {
+            self.best = Some(objective);
+        }
     }
 
     fn undecided(&self, node: &Ascent<'r>) -> Option<usize> {
@@ -167,6 +200,7 @@ impl<'r> Tree<'r, '_> {
         let others: Vec<usize> = self.rows.pairs(row).filter(|&p| p != pair && !with.is_banned(p)).collect();
         if others.into_iter().all(|other| with.ban(row, other)) {
             self.open.push((with, value));
+            self.diving = true;
         }
     }
 }

@@ -1,0 +1,127 @@
+//! From a rounded plan to one that meets every limit, and then a better one: single moves, cheapest first.
+
+use crate::rows::Rows;
+
+/// Moves per limit before a repair gives up.
+const MOVES_PER_LIMIT: usize = 8;
+/// Overuse that the exact check of a plan may still forgive.
+const SLACK: f64 = 1e-9;
+
+/// Changes `plan` (one pair per row) until no limit is overused, or gives up (false), then takes what improves the objective.
+///
+/// A repairing move is worth the overuse it removes, and costs what it adds to the priced objective; the cheapest per unit
+/// goes first. Improving moves keep every limit.
+pub(crate) fn repair(
+    rows: &Rows,
+    limit: &[f64],
+    prices: &[f64],
+    open: &dyn Fn(usize) -> bool,
+    plan: &mut [usize],
+) -> bool {
+    let mut state = State::new(rows, limit, prices, plan);
+    let most_moves = 20 + MOVES_PER_LIMIT * limit.len();
+    for _ in 0..most_moves {
+        if state.overuse() == 0.0 {
+            state.improve(open, plan, most_moves);
+            return true;
+        }
+        let Some((row, pair)) = state.cheapest_repair(open, plan) else { return false };
+        state.change(row, pair, plan);
+    }
+    false
+}
+
+struct State<'r> {
+    rows: &'r Rows,
+    limit: &'r [f64],
+    /// With a zero at the end for "no limit".
+    prices: Vec<f64>,
+    used: Vec<f64>,
+}
+
+impl<'r> State<'r> {
+    fn new(rows: &'r Rows, limit: &'r [f64], prices: &[f64], plan: &[usize]) -> Self {
+        let mut used = vec![0.0; limit.len() + 1];
+        plan.iter().for_each(|&pair| rows.add_usage(pair, 1.0, &mut used));
+        Self { rows, limit, prices: prices.iter().copied().chain([0.0]).collect(), used }
+    }
+
+    fn over(&self, k: usize, used: f64) -> f64 {
+        let over = used - self.limit[k];
+        if over > SLACK * (1.0 + self.limit[k].abs()) {
+            over
+        } else {
+            0.0
+        }
+    }
+
+    fn overuse(&self) -> f64 {
+        (0..self.limit.len()).map(|k| self.over(k, self.used[k])).sum()
+    }
+
+    /// Change of the overuse when a row goes from one pair to another.
+    fn change_of_overuse(&self, from: usize, to: usize) -> f64 {
+        let width = self.rows.n_resources;
+        let touched = |pair: usize| pair * width..(pair + 1) * width;
+        let mut changes: Vec<(usize, f64)> = Vec::with_capacity(2 * width);
+        for (pair, sign) in [(from, -1.0), (to, 1.0)] {
+            for at in touched(pair) {
+                let k = self.rows.limit[at] as usize;
+                match changes.iter_mut().find(|(known, _)| *known == k) {
+                    Some((_, change)) => *change += sign * self.rows.usage[at],
+                    None if k < self.limit.len() => changes.push((k, sign * self.rows.usage[at])),
+                    None => {}
+                }
+            }
+        }
+        changes.iter().map(|&(k, change)| self.over(k, self.used[k] + change) - self.over(k, self.used[k])).sum()
+    }
+
+    fn priced(&self, pair: usize) -> f64 {
+        self.rows.objective[pair] + self.rows.dot(pair, &self.prices)
+    }
+
+    fn cheapest_repair(&self, open: &dyn Fn(usize) -> bool, plan: &[usize]) -> Option<(usize, usize)> {
+        self.best_move(open, plan, |from, to| {
+            let gain = -self.change_of_overuse(from, to);
+            (gain > 1e-12).then(|| (self.priced(to) - self.priced(from)).max(1e-12) / gain)
+        })
+    }
+
+    fn improve(&mut self, open: &dyn Fn(usize) -> bool, plan: &mut [usize], most_moves: usize) {
+        for _ in 0..most_moves {
+            let better = self.best_move(open, plan, |from, to| {
+                let change = self.rows.objective[to] - self.rows.objective[from];
+                (change < -1e-12 && self.change_of_overuse(from, to) <= 0.0).then_some(change)
+            });
+            let Some((row, pair)) = better else { return };
+            self.change(row, pair, plan);
+        }
+    }
+
+    /// The open pair with the least score, among those that have one; the first of equals.
+    fn best_move(
+        &self,
+        open: &dyn Fn(usize) -> bool,
+        plan: &[usize],
+        score: impl Fn(usize, usize) -> Option<f64>,
+    ) -> Option<(usize, usize)> {
+        let mut best: Option<(f64, usize, usize)> = None;
+        for (row, &from) in plan.iter().enumerate() {
+            for to in self.rows.pairs(row).filter(|&to| to != from && open(to)) {
+                if let Some(score) = score(from, to) {
+                    if best.is_none_or(|(least, ..)| score < least) {
+                        best = Some((score, row, to));
+                    }
+                }
+            }
+        }
+        best.map(|(_, row, pair)| (row, pair))
+    }
+
+    fn change(&mut self, row: usize, pair: usize, plan: &mut [usize]) {
+        self.rows.add_usage(plan[row], -1.0, &mut self.used);
+        self.rows.add_usage(pair, 1.0, &mut self.used);
+        plan[row] = pair;
+    }
+}
