@@ -71,6 +71,11 @@ impl<'r> Ascent<'r> {
         &self.limit
     }
 
+    /// Moves a limit; the prices stay a valid point.
+    pub(crate) fn set_limit(&mut self, k: usize, limit: f64) {
+        self.limit[k] = limit;
+    }
+
     /// The prices, one per limit.
     pub(crate) fn prices(&self) -> &[f64] {
         &self.prices[..self.limit.len()]

@@ -10,6 +10,8 @@ use crate::settings::Settings;
 const CORES: [usize; 3] = [600, 6_000, usize::MAX];
 /// Nodes for a core that cannot prove anything.
 const CORE_NODES: usize = 500;
+/// Models up to which a proof splits on loads; each adds two rows to the basis.
+const LOAD_MODELS: usize = 32;
 /// Rows of at most this many pairs are searched at once.
 const SMALL_PAIRS: usize = 6_000;
 
@@ -76,8 +78,7 @@ impl Planner<'_> {
             let core = if all { rows.clone() } else { core(relaxed, size) };
             (0..rows.len()).for_each(|row| self.working[rows.query[row]] = rows.model[relaxed.key[row]] as i32);
             let proof = all && relaxed.whole;
-            let nodes = if proof { self.node_limit() } else { CORE_NODES };
-            let found = self.search(oracle, &core, relaxed, nodes)?;
+            let found = self.search(oracle, &core, relaxed, proof)?;
             if proof {
                 self.settle(&found, &core, relaxed);
                 return Ok(());
@@ -102,7 +103,7 @@ impl Planner<'_> {
         let mut rows = oracle.screen(self.goal, &screen)?;
         rows.rescale(&relaxed.scale);
         self.working = oracle.assign(self.goal, &screen.prices)?;
-        let found = self.search(oracle, &rows, relaxed, self.node_limit())?;
+        let found = self.search(oracle, &rows, relaxed, true)?;
         self.settle(&found, &rows, relaxed);
         Ok(())
     }
@@ -148,8 +149,9 @@ impl Planner<'_> {
         oracle: &mut O,
         rows: &Rows,
         relaxed: &Relaxed,
-        node_limit: usize,
+        proves: bool,
     ) -> Result<Found, Interrupted> {
+        let node_limit = if proves { self.node_limit() } else { CORE_NODES };
         let (scale, fixed) = (relaxed.scale.objective, rows.fixed_objective.value());
         let to_rows = |objective: f64| objective * scale - fixed;
         let limit = left_over(oracle, self.goal, rows, &relaxed.scale);
@@ -160,9 +162,10 @@ impl Planner<'_> {
             let allowed = 0.999 * rel_gap * ((best + fixed) / scale).abs() * scale;
             allowed.max(0.999 * grain).max(tiny)
         };
+        let split_loads = proves && oracle.n_models() <= LOAD_MODELS;
         let best = to_rows(self.out.objective);
         let cutoff = if best.is_finite() { best - margin(best) } else { f64::INFINITY };
-        let task = Task { cutoff, target: to_rows(self.target()), margin: &margin, node_limit };
+        let task = Task { cutoff, target: to_rows(self.target()), margin: &margin, node_limit, split_loads };
         self.report("search", rows)?;
         let watch = self.watch;
         let found = search(rows, limit.clone(), &relaxed.prices, &task, watch, &mut |pairs| {

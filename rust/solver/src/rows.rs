@@ -212,6 +212,26 @@ impl Rows {
         out.push_pair(self.model[pair], self.objective[pair], usage);
     }
 
+    /// The same pairs with two more resources: how many rows are on a model, counted up and counted down, so that a search can
+    /// limit loads from both sides. Their limits follow the others: `n_models` for "at most", then `n_models` for "at least".
+    pub(crate) fn with_loads(&self, n_models: usize) -> Self {
+        if n_models == 0 {
+            return self.clone();
+        }
+        let (mut out, first) = (Self::new(self.n_resources + 2, self.n_limits + 2 * n_models), self.n_limits as u32);
+        for row in 0..self.len() {
+            for pair in self.pairs(row) {
+                let at = pair * self.n_resources..(pair + 1) * self.n_resources;
+                let none = |limit: u32| if limit == first { first + 2 * n_models as u32 } else { limit };
+                let own = self.usage[at.clone()].iter().copied().zip(self.limit[at].iter().map(|&k| none(k)));
+                let (up, down) = (first + self.model[pair], first + n_models as u32 + self.model[pair]);
+                out.push_pair(self.model[pair], self.objective[pair], own.chain([(1.0, up), (-1.0, down)]));
+            }
+            out.end_row(self.query[row]);
+        }
+        out
+    }
+
     /// The same problem with only the pairs that `keep` accepts; rows left with one pair become fixed.
     pub(crate) fn filtered(&self, keep: impl Fn(usize, usize) -> bool) -> Self {
         let mut out = Self::new(self.n_resources, self.n_limits);

@@ -12,8 +12,10 @@ use crate::rows::Rows;
 
 /// Fractions closer than this to 0 or 1 count as whole.
 const WHOLE: f64 = 1e-7;
-/// Open nodes beyond which the search goes depth first only, for the sake of memory.
-const MOST_OPEN: usize = 4_000;
+/// Loads closer than this to a whole number count as whole.
+const LOAD_WHOLE: f64 = 1e-6;
+/// Memory for open nodes.
+const OPEN_BYTES: usize = 1 << 26;
 /// Once there is a plan, a repair is tried on one node in so many.
 const REPAIR_EVERY: usize = 16;
 
@@ -30,6 +32,8 @@ pub(crate) struct Task<'t> {
     pub(crate) margin: &'t dyn Fn(f64) -> f64,
     /// Nodes allowed.
     pub(crate) node_limit: usize,
+    /// Whether to split on the loads of models before single rows: what rows of nearly equal data need.
+    pub(crate) split_loads: bool,
 }
 
 /// What a search found.
@@ -54,18 +58,26 @@ pub(crate) fn search(
     watch: &dyn Watch,
     accept: Accept<'_>,
 ) -> Found {
+    let n_models = if task.split_loads { rows.model.iter().max().map_or(0, |&last| last as usize + 1) } else { 0 };
+    let extended = rows.with_loads(n_models);
+    let unlimited = [rows.len() as f64, 0.0].into_iter().flat_map(|limit| std::iter::repeat_n(limit, n_models));
+    let limit: Vec<f64> = limit.into_iter().chain(unlimited).collect();
+    let prices: Vec<f64> = prices.iter().copied().chain(vec![0.0; 2 * n_models]).collect();
+    let node_bytes = 8 * (limit.len() * (limit.len() + 4) + 2 * rows.len()) + rows.model.len();
     let mut tree = Tree {
-        rows,
+        rows: &extended,
+        n_models,
         classes: classes(rows),
         task,
         watch,
         open: Vec::new(),
+        most_open: (OPEN_BYTES / node_bytes.max(1)).max(16),
         nodes: 0,
         diving: false,
         best: None,
         unsettled: f64::INFINITY,
     };
-    let interrupted = tree.explore(Ascent::new(rows, limit, prices), accept).err();
+    let interrupted = tree.explore(Ascent::new(&extended, limit, &prices), accept).err();
     let open = tree.open.iter().map(|(_, bound)| *bound).fold(tree.unsettled, f64::min);
     let complete = interrupted.is_none() && tree.open.is_empty() && tree.unsettled == f64::INFINITY;
     let bound = open.min(tree.cutoff());
@@ -74,10 +86,14 @@ pub(crate) fn search(
 
 struct Tree<'r, 't> {
     rows: &'r Rows,
+    /// Models whose loads may be split on.
+    n_models: usize,
     classes: Vec<usize>,
     task: &'t Task<'t>,
     watch: &'t dyn Watch,
     open: Vec<(Ascent<'r>, f64)>,
+    /// Beyond so many open nodes the search goes depth first only.
+    most_open: usize,
     nodes: usize,
     /// Whether the last node pushed is to be visited next.
     diving: bool,
@@ -122,7 +138,7 @@ impl<'r> Tree<'r, '_> {
     /// Goes down while the last split gave a node to go down to, else on from the least bound.
     fn next_node(&mut self) -> Option<(Ascent<'r>, f64)> {
         let dived = std::mem::replace(&mut self.diving, false);
-        if dived || self.open.len() > MOST_OPEN {
+        if dived || self.open.len() > self.most_open {
             return self.open.pop();
         }
         let bounds = self.open.iter().enumerate().map(|(at, (_, bound))| (*bound, at));
@@ -157,8 +173,12 @@ impl<'r> Tree<'r, '_> {
                 self.keep(repaired);
             }
         }
+        if let Some((model, load)) = self.divided_load(&node, &fractions) {
+            self.split_load(&node, model, load, value);
+            return Ok(());
+        }
         let accepted = accepted.filter(|_| whole);
-        let split = most.iter().filter(|(_, fraction)| *fraction < 1.0 - WHOLE).max_by(|a, b| a.1.total_cmp(&b.1));
+        let split = most.iter().filter(|(_, fraction)| *fraction < 1.0 - WHOLE).min_by(|a, b| a.1.total_cmp(&b.1));
         let row = match (split, accepted) {
             (Some((row, _)), _) => *row,
             (None, Some(_)) => return Ok(()),
@@ -170,6 +190,32 @@ impl<'r> Tree<'r, '_> {
         };
         self.split(node, row, plan[row], value);
         Ok(())
+    }
+
+    /// The model whose load is farthest from a whole number at the vertex.
+    fn divided_load(&self, node: &Ascent<'r>, fractions: &[(usize, usize, f64)]) -> Option<(usize, f64)> {
+        let mut loads = vec![0.0; self.n_models];
+        if self.n_models == 0 {
+            return None;
+        }
+        node.key.iter().for_each(|&pair| loads[self.rows.model[pair] as usize] += 1.0);
+        for &(row, pair, fraction) in fractions {
+            loads[self.rows.model[pair] as usize] += fraction - f64::from(u8::from(pair == node.key[row]));
+        }
+        let far = |load: f64| (load - load.round()).abs();
+        let (model, load) = loads.into_iter().enumerate().max_by(|a, b| far(a.1).total_cmp(&far(b.1)))?;
+        (far(load) > LOAD_WHOLE).then_some((model, load))
+    }
+
+    /// Pushes "at least the next whole load" and "at most the last", the nearer one to be visited first.
+    fn split_load(&mut self, node: &Ascent<'r>, model: usize, load: f64, value: f64) {
+        let first = self.rows.n_limits - 2 * self.n_models;
+        let (mut fewer, mut more) = (node.clone(), node.clone());
+        fewer.set_limit(first + model, load.floor());
+        more.set_limit(first + self.n_models + model, -load.ceil());
+        let nearer_last = if load - load.floor() < 0.5 { [more, fewer] } else { [fewer, more] };
+        self.open.extend(nearer_last.into_iter().map(|child| (child, value)));
+        self.diving = true;
     }
 
     fn keep(&mut self, objective: Option<f64>) {
