@@ -92,8 +92,8 @@ def measure(test: Outcomes, router: Router) -> list[Row]:
 
 def to_markdown(rows: list[Row]) -> str:
     """The table of docs/results.md."""
-    head = "| budget, $ | realised spend, $ | accuracy (95 %) | predicted | best single | zero router | hindsight | proven gap |"
-    lines = [head, "|---|---|---|---|---|---|---|---|"]
+    columns = "budget, $|realised spend, $|accuracy (95 %)|predicted|best single|zero router|hindsight|proven gap"
+    lines = ["| " + columns.replace("|", " | ") + " |", "|---|---|---|---|---|---|---|---|"]
     for r in rows:
         interval = f"{r.accuracy:.3f} ({r.low:.3f}–{r.high:.3f})"
         lines.append(

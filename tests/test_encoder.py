@@ -111,9 +111,7 @@ def test_the_newer_name_of_the_pooling_mode_is_read(folder: Path) -> None:
 def test_longest_input_comes_from_the_tokenizer_settings(folder: Path) -> None:
     write_json(folder / "tokenizer_config.json", {"model_max_length": 4})
     text = "one two three four five"
-    np.testing.assert_allclose(
-        Encoder.load(folder).encode([text])[0], token_vectors(text, 4).mean(axis=0), atol=1e-6
-    )
+    np.testing.assert_allclose(Encoder.load(folder).encode([text])[0], token_vectors(text, 4).mean(axis=0), atol=1e-6)
 
 
 def test_an_unlimited_tokenizer_falls_back_to_512(folder: Path) -> None:
@@ -273,9 +271,7 @@ def test_embedded_encoder_is_the_normalised_mean_of_its_table(embedded_one: Enco
     table = load_file(weights)["embedding.weight"].astype(np.float64)
     tokenizer = Tokenizer.from_file(str(tokenizer_file))
     tokenizer.no_padding()
-    means = np.array(
-        [table[tokenizer.encode(text, add_special_tokens=False).ids].mean(axis=0) for text in TEXTS]
-    )
+    means = np.array([table[tokenizer.encode(text, add_special_tokens=False).ids].mean(axis=0) for text in TEXTS])
     expected = means / np.linalg.norm(means, axis=1, keepdims=True)
     np.testing.assert_allclose(embedded_one.encode(TEXTS), expected, atol=1e-6)
 

@@ -150,9 +150,7 @@ def test_prompts_that_cannot_be_routed_are_refused(
 
 
 def test_specialists_are_recognised(encoder: Encoder) -> None:
-    prediction = (
-        KnnPredictor(encoder).fit(make_outcomes()).predict([MATHS.format("nine"), VERSE.format("two")])
-    )
+    prediction = KnnPredictor(encoder).fit(make_outcomes()).predict([MATHS.format("nine"), VERSE.format("two")])
     assert prediction.acc.argmax(axis=1).tolist() == [0, 1]
 
 
@@ -228,9 +226,7 @@ def test_logged_costs_serve_a_model_without_token_counts(encoder: Encoder) -> No
     assert history.output_tokens is not None
     written = history.output_tokens.copy()
     written[:, 1] = np.nan
-    history = Outcomes(
-        prompts=history.prompts, models=MODELS, acc=history.acc, cost=history.cost, output_tokens=written
-    )
+    history = Outcomes(prompts=history.prompts, models=MODELS, acc=history.acc, cost=history.cost, output_tokens=written)
     predictor = KnnPredictor(encoder).fit(history, make_pool())
     assert predictor.cost_source_ == ("prices", "logged", "prices")
     prediction = predictor.predict(PROMPTS)
@@ -327,9 +323,7 @@ def test_prediction_refuses_what_the_solver_could_not_use() -> None:
         Prediction(acc=good + 1, cost=good, models=("a",))
     with pytest.raises(ValueError, match="cost has negative or infinite values"):
         Prediction(acc=good, cost=good - 1, models=("a",))
-    with pytest.raises(
-        ValueError, match=r"acc is float32 of shape \(2, 1\), expected float32 of shape \(2, 2\)"
-    ):
+    with pytest.raises(ValueError, match=r"acc is float32 of shape \(2, 1\), expected float32 of shape \(2, 2\)"):
         Prediction(acc=good, cost=good, models=("a", "b"))
 
 

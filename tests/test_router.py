@@ -45,9 +45,7 @@ def make_outcomes(n: int = 200) -> Outcomes:
 
 
 def make_pool(**caps: int) -> Pool:
-    return Pool(
-        [Model("small", 1e-7, 2e-7, cap=caps.get("small")), Model("large", 5e-6, 1e-5, cap=caps.get("large"))]
-    )
+    return Pool([Model("small", 1e-7, 2e-7, cap=caps.get("small")), Model("large", 5e-6, 1e-5, cap=caps.get("large"))])
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +123,7 @@ def test_routing_is_the_same_for_any_number_of_threads(router: Router) -> None:
 
 def test_the_callback_and_the_progress_are_passed_on(router: Router) -> None:
     calls: list[tuple[int, int]] = []
-    router.route(
-        PROMPTS, middle_budget(router), rel_gap=NEAR, progress=lambda done, total: calls.append((done, total))
-    )
+    router.route(PROMPTS, middle_budget(router), rel_gap=NEAR, progress=lambda done, total: calls.append((done, total)))
     assert calls[-1] == (60, 60)
 
     class Told(Exception):
@@ -186,9 +182,7 @@ def test_wrong_caps_are_refused(router: Router, caps: Any, message: str) -> None
         (["a", ""], ValueError, r"prompts\[1\] is empty"),
     ],
 )
-def test_wrong_prompts_are_refused(
-    router: Router, prompts: Any, error: type[Exception], message: str
-) -> None:
+def test_wrong_prompts_are_refused(router: Router, prompts: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         router.route(prompts, budget=1.0)
 
@@ -289,9 +283,7 @@ assert router.route_one("Prove it.") in router.models
 def test_a_saved_router_holds_no_pickles_and_no_prompts(saved: Path) -> None:
     for path in saved.rglob("*.npy"):
         np.load(path, allow_pickle=False)
-    assert not any(
-        HARD.format(7).encode() in path.read_bytes() for path in saved.rglob("*") if path.is_file()
-    )
+    assert not any(HARD.format(7).encode() in path.read_bytes() for path in saved.rglob("*") if path.is_file())
     assert {path.suffix for path in saved.rglob("*") if path.is_file()} == {".json", ".npy", ".onnx"}
 
 
@@ -315,18 +307,14 @@ def test_an_empty_folder_may_be_used(router: Router, tmp_path: Path) -> None:
 def test_other_files_are_never_replaced(router: Router, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_bytes(b"cat")
-    with pytest.raises(
-        FileExistsError, match=r"photos is not empty and has no router\.json; it is not replaced"
-    ):
+    with pytest.raises(FileExistsError, match=r"photos is not empty and has no router\.json; it is not replaced"):
         router.save(tmp_path / "photos")
     with pytest.raises(FileExistsError, match=r"cat\.jpg is a file"):
         router.save(tmp_path / "photos" / "cat.jpg")
     assert [path.name for path in tmp_path.rglob("*")] == ["photos", "cat.jpg"]
 
 
-def test_a_failed_save_leaves_the_old_router(
-    router: Router, saved: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_save_leaves_the_old_router(router: Router, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full_disk(*_: object, **__: object) -> None:
         raise OSError("disk is full")
 
@@ -410,9 +398,7 @@ def test_every_file_is_checked(saved: Path, name: str) -> None:
 
 
 @pytest.mark.data
-def test_a_plan_on_real_outcomes_keeps_its_budget_and_beats_the_price_alike(
-    shared_data: Path, encoder: Encoder
-) -> None:
+def test_a_plan_on_real_outcomes_keeps_its_budget_and_beats_the_price_alike(shared_data: Path, encoder: Encoder) -> None:
     outcomes = Outcomes.read(shared_data / "routerbench_arc_mbpp.parquet")
     router = Router.fit(outcomes.select(split="train"), encoder=encoder)
     fresh = outcomes.select(split="test")

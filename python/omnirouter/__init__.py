@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from omnirouter._core import __version__
 
 if TYPE_CHECKING:
-    from omnirouter.errors import OmniRouterError, SolveError
     from omnirouter.curve import Frontier, frontier
+    from omnirouter.errors import OmniRouterError, SolveError
     from omnirouter.outcomes import Outcomes
     from omnirouter.pool import Model, Pool
     from omnirouter.predictor import Prediction, Predictor

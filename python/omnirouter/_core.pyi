@@ -4,6 +4,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["__version__", "defaults", "solve"]
+
 __version__: str
 
 def defaults() -> dict[str, Any]: ...

@@ -44,8 +44,7 @@ def write_folder(folder: str | Path, manifest_name: str, write: Callable[[Path],
         manifest = write(fresh)
         paths = sorted(path for path in fresh.rglob("*") if path.is_file())
         manifest["files"] = {
-            path.relative_to(fresh).as_posix(): {"size": path.stat().st_size, "sha256": _sha256(path)}
-            for path in paths
+            path.relative_to(fresh).as_posix(): {"size": path.stat().st_size, "sha256": _sha256(path)} for path in paths
         }
         text = json.dumps(manifest, indent=1, allow_nan=False, ensure_ascii=False)
         (fresh / manifest_name).write_text(text + "\n", encoding="utf-8")

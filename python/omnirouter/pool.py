@@ -181,9 +181,7 @@ class Pool(Sequence[Model]):
         """
         written = _tokens("output_tokens", output_tokens)
         if written.ndim != 2 or written.shape[1] != len(self):
-            raise ValueError(
-                f"output_tokens has shape {written.shape}, expected (n, m) with m = {len(self)} models"
-            )
+            raise ValueError(f"output_tokens has shape {written.shape}, expected (n, m) with m = {len(self)} models")
         read = _tokens("input_tokens", input_tokens)
         if read.shape not in (written.shape, written.shape[:1]):
             raise ValueError(

@@ -1,7 +1,7 @@
 """The problem of routing a batch: matrices, limits, and an audit that trusts nobody.
 
-    maximise  sum_ij acc[i, j] x[i, j]     (or minimise the same sum of cost)
-    such that sum_j x[i, j] = 1 for every query i, x in {0, 1}, and every limit holds
+maximise  sum_ij acc[i, j] x[i, j]     (or minimise the same sum of cost)
+such that sum_j x[i, j] = 1 for every query i, x in {0, 1}, and every limit holds
 """
 
 from __future__ import annotations
@@ -199,7 +199,8 @@ class Problem:
         if isinstance(usage, str):
             usage = self.acc if usage == "acc" else self.cost
         full = np.broadcast_to(np.asarray(usage), self.acc.shape)
-        return full[np.arange(len(plan)), plan].astype(np.float64)
+        used: NDArray[np.float64] = full[np.arange(len(plan)), plan].astype(np.float64)
+        return used
 
 
 def _matrix(name: str, value: ArrayLike) -> NDArray[Any]:

@@ -50,9 +50,7 @@ class Router:
 
     def __init__(self, predictor: KnnPredictor, pool: Pool | None = None) -> None:
         if pool is not None and pool.names != predictor.models:
-            raise ValueError(
-                f"pool has the models {pool.names}, expected those of the predictor, {predictor.models}"
-            )
+            raise ValueError(f"pool has the models {pool.names}, expected those of the predictor, {predictor.models}")
         self.predictor = predictor
         self.pool = pool
         self.prices: BatchPrices | None = None
@@ -257,7 +255,5 @@ class Router:
                 raise ValueError(f"caps has {len(given)} entries, expected n_models = {m}")
         for name, cap in zip(self.models, given, strict=True):
             if cap is not None and not float(cap) >= 0:
-                raise ValueError(
-                    f"caps has {cap!r} for the model {name!r}, expected a number of at least 0 or None"
-                )
+                raise ValueError(f"caps has {cap!r} for the model {name!r}, expected a number of at least 0 or None")
         return np.minimum(limits, [np.inf if cap is None else float(cap) for cap in given])

@@ -229,9 +229,7 @@ class Solution:
             **{name: _finite(getattr(self, name)) for name in ("objective", "bound", "gap", "spend", "accuracy")},
             "load": self.load.tolist(),
             "duals": self.duals.to_dict(),
-            "conflicts": [
-                {"name": c.name, "asked": c.asked, "reachable": _finite(c.reachable)} for c in self.conflicts
-            ],
+            "conflicts": [{"name": c.name, "asked": c.asked, "reachable": _finite(c.reachable)} for c in self.conflicts],
             "info": {name: getattr(self.info, name) for name in Info.__slots__} | {"settings": dict(self.info.settings)},
         }
 
@@ -246,7 +244,7 @@ def priced_objective(problem: Problem, duals: Duals, i: int) -> NDArray[np.float
     """The objective of query `i` on each model, less (cost: plus) the prices of what the pair uses, (m,) float64."""
     n, m = problem.acc.shape
     sign = 1.0 if problem.objective == "cost" else -1.0
-    priced = (problem.cost if problem.objective == "cost" else problem.acc)[i].astype(np.float64)
+    priced: NDArray[np.float64] = (problem.cost if problem.objective == "cost" else problem.acc)[i].astype(np.float64)
     for resource in problem.resources:
         if resource.name == "budget":
             prices = np.full(m, duals.budget)

@@ -56,9 +56,9 @@ def solve(
     Parameters
     ----------
     acc : (n, m) array_like
-        Expected quality of each model on each query. float32 and float64 in C order are used without a copy (read-only and
-        memory-mapped arrays too) and never written; other layouts, float16 and integers cost one copy. All arithmetic is
-        float64. Other threads must not write to the array meanwhile.
+        Expected quality of each model on each query. float32 and float64 in C order are used without a copy
+        (read-only and memory-mapped arrays too) and never written; other layouts, float16 and integers cost one
+        copy. All arithmetic is float64. Other threads must not write to the array meanwhile.
     cost : (n, m) array_like
         Expected money, >= 0; as `acc`.
     caps : (m,) array_like of int, optional
@@ -103,8 +103,8 @@ def solve(
     Notes
     -----
     Lagrangian dual decomposition [1]_: prices of the limits turn the problem into one choice per query; the prices that
-    maximise the dual are found on a sample, certified by a pass over all rows, and give a bound on every plan. A search over
-    the queries whose choice is close gives the plan. See docs/method.md.
+    maximise the dual are found on a sample, certified by a pass over all rows, and give a bound on every plan. A
+    search over the queries whose choice is close gives the plan. See docs/method.md.
 
     Deterministic: same input and settings, same answer, for any number of threads, unless time runs out.
 

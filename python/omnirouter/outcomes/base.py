@@ -78,9 +78,7 @@ class Outcomes:
             if value is not None or name in ("prompts", "models"):
                 put(self, name, text_tuple(name, value))
         if not self.prompts or not self.models:
-            raise ValueError(
-                f"outcomes have {self.n_queries} queries and {self.n_models} models, expected one or more"
-            )
+            raise ValueError(f"outcomes have {self.n_queries} queries and {self.n_models} models, expected one or more")
         check_filled("prompts", self.prompts)
         check_filled("models", self.models)
         twice = [name for name, count in Counter(self.models).items() if count > 1]
@@ -170,20 +168,14 @@ class Outcomes:
             raise TypeError(f"rows is {index.dtype} of shape {index.shape}, expected row numbers or a mask")
         if index.dtype.kind == "b":
             if len(index) != self.n_queries:
-                raise ValueError(
-                    f"rows is a mask of {len(index)} entries, expected n_queries = {self.n_queries}"
-                )
+                raise ValueError(f"rows is a mask of {len(index)} entries, expected n_queries = {self.n_queries}")
             index = np.flatnonzero(index)
             if not index.size:
                 raise ValueError("rows is a mask without a true entry, expected at least one row")
         elif index.max() >= self.n_queries or index.min() < -self.n_queries:
-            raise IndexError(
-                f"rows holds {index.min()} to {index.max()}, expected row numbers < {self.n_queries}"
-            )
+            raise IndexError(f"rows holds {index.min()} to {index.max()}, expected row numbers < {self.n_queries}")
         numbers = index.tolist()
-        return self._part(
-            lambda texts: tuple(texts[i] for i in numbers), lambda matrix: matrix[index], models=self.models
-        )
+        return self._part(lambda texts: tuple(texts[i] for i in numbers), lambda matrix: matrix[index], models=self.models)
 
     def select(self, *, split: str) -> Outcomes:
         """Return the queries of one split; see `take`.
@@ -220,9 +212,7 @@ class Outcomes:
         _refuse_unobserved_queries(
             self.observed[:, columns], "these models have no observed outcome", "take the other queries first"
         )
-        return self._part(
-            lambda texts: texts, lambda matrix: np.ascontiguousarray(matrix[:, columns]), models=names
-        )
+        return self._part(lambda texts: texts, lambda matrix: np.ascontiguousarray(matrix[:, columns]), models=names)
 
     def _part(self, texts: Any, matrix: Any, models: tuple[str, ...]) -> Outcomes:
         """Apply `texts` to the texts and `matrix` to the matrices; what was checked need not be again."""
@@ -245,18 +235,14 @@ class Outcomes:
         Means are over the cells with an observed score (for costs, also a known cost); ``-`` if there is none.
         """
         seen = self.observed
-        lines = [
-            f"{self.n_queries:,} queries x {self.n_models:,} models, {_percent(seen.mean())} of scores observed"
-        ]
+        lines = [f"{self.n_queries:,} queries x {self.n_models:,} models, {_percent(seen.mean())} of scores observed"]
         known = [
             f"{name.replace('_', ' ')} {_percent(1 - np.isnan(matrix).mean())}"
             for name in _MATRICES[1:]
             if (matrix := getattr(self, name)) is not None
         ]
         lines.append(f"known: {', '.join(known) or 'no cost, no tokens'}")
-        lines += [
-            f"{name}: {_counts(getattr(self, name))}" for name in ("split", "task") if getattr(self, name)
-        ]
+        lines += [f"{name}: {_counts(getattr(self, name))}" for name in ("split", "task") if getattr(self, name)]
         acc = _column_means(self.acc, seen)
         cost = None if self.cost is None else _column_means(self.cost, seen & ~np.isnan(self.cost))
         width = max(5, *map(len, self.models))
@@ -316,9 +302,7 @@ def _refuse_unobserved_queries(observed: NDArray[np.bool_], what: str, advice: s
     empty = np.flatnonzero(~observed.any(axis=1))
     if empty.size:
         noun = "query" if empty.size == 1 else "queries"
-        raise ValueError(
-            f"{what} for {empty.size} {noun}, first in row {empty[0]} (counted from 0); {advice}"
-        )
+        raise ValueError(f"{what} for {empty.size} {noun}, first in row {empty[0]} (counted from 0); {advice}")
 
 
 def _column_means(values: NDArray[np.float64], where: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -31,9 +31,7 @@ def text_tuple(name: str, values: Iterable[Any]) -> tuple[str, ...]:
             try:
                 text.encode()
             except UnicodeEncodeError:
-                raise ValueError(
-                    f"{name}[{i}] is not valid Unicode: it holds half of a surrogate pair"
-                ) from None
+                raise ValueError(f"{name}[{i}] is not valid Unicode: it holds half of a surrogate pair") from None
     return texts
 
 

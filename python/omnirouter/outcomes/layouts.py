@@ -45,6 +45,4 @@ def read_outcomes(path: str | os.PathLike[str]) -> Outcomes:
         known = "; ".join(f"{layout.name} ({layout.columns})" for layout in LAYOUTS)
         came = ", ".join(name[:60] for name in table.columns[:12])
         more = f", and {len(table.columns) - 12} more" if len(table.columns) > 12 else ""
-        raise OutcomesError(
-            f"{table.source}: unknown layout. It has the columns {came}{more}. Known: {known}"
-        )
+        raise OutcomesError(f"{table.source}: unknown layout. It has the columns {came}{more}. Known: {known}")

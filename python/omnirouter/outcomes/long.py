@@ -61,32 +61,26 @@ def parse(table: Table) -> Outcomes:
 
 def _codes(texts: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Number distinct texts by their first row: the number of each row, the first row of each number."""
-    found, first, codes = np.unique(
-        texts.dictionary_encode().indices.to_numpy(), return_index=True, return_inverse=True
-    )
+    found, first, codes = np.unique(texts.dictionary_encode().indices.to_numpy(), return_index=True, return_inverse=True)
     order = np.argsort(first)
     rank = np.empty(len(found), dtype=np.int64)
     rank[order] = np.arange(len(found))
     return rank[codes], first[order]
 
 
-def _cell_means(
-    values: NDArray[np.float64], cell: NDArray[np.int64], shape: tuple[int, int]
-) -> NDArray[np.float64]:
+def _cell_means(values: NDArray[np.float64], cell: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.float64]:
     known = ~np.isnan(values)
     size = shape[0] * shape[1]
     count = np.bincount(cell[known], minlength=size)
     total = np.bincount(cell[known], weights=values[known], minlength=size)
     means = np.full(size, np.nan)
     np.divide(total, count, out=means, where=count > 0)
-    means = means.reshape(shape)
-    means.flags.writeable = False
-    return means
+    table = means.reshape(shape)
+    table.flags.writeable = False
+    return table
 
 
-def _per_query(
-    table: Table, name: str, key: str, query: NDArray[np.int64], first: NDArray[np.int64]
-) -> tuple[str, ...]:
+def _per_query(table: Table, name: str, key: str, query: NDArray[np.int64], first: NDArray[np.int64]) -> tuple[str, ...]:
     """Text of each query, which all its rows must share."""
     texts = table.text(name, missing=None if name in ("prompt", "query_id") else "")
     if name != key:

@@ -97,9 +97,7 @@ def _lines(source: str) -> tuple[str, ...]:
 def _from_table(table: Table) -> Prompts:
     if "prompt" not in table.columns:
         came = ", ".join(name[:60] for name in table.columns[:12])
-        raise OutcomesError(
-            f"{table.source}: no column 'prompt'; it has {came}. Plain text needs the suffix .txt"
-        )
+        raise OutcomesError(f"{table.source}: no column 'prompt'; it has {came}. Plain text needs the suffix .txt")
     prompts = tuple(table.text("prompt").to_pylist())
     has_id = "query_id" in table.columns
     return Prompts(prompts, tuple(table.text("query_id").to_pylist()) if has_id else None)

@@ -40,12 +40,8 @@ class Table:
         ``load(name)`` gives a column, a list of JSON values or a pyarrow ``ChunkedArray``.
     """
 
-    def __init__(
-        self, source: str, columns: tuple[str, ...], n_rows: int, load: Callable[[str], Any]
-    ) -> None:
-        twice = (
-            [name for name in columns if columns.count(name) > 1] if len(set(columns)) < len(columns) else []
-        )
+    def __init__(self, source: str, columns: tuple[str, ...], n_rows: int, load: Callable[[str], Any]) -> None:
+        twice = [name for name in columns if columns.count(name) > 1] if len(set(columns)) < len(columns) else []
         if twice:
             raise OutcomesError(f"{source}: column {twice[0]!r} comes twice")
         self.source, self.columns, self.n_rows, self._load = source, columns, n_rows, load
@@ -74,9 +70,7 @@ class Table:
         else:
             if pa.types.is_dictionary(values.type):
                 values = values.cast(values.type.value_type)
-            if not (
-                _is_text(values.type) or pa.types.is_integer(values.type) or pa.types.is_null(values.type)
-            ):
+            if not (_is_text(values.type) or pa.types.is_integer(values.type) or pa.types.is_null(values.type)):
                 raise self.error(column, f"is of type {values.type}, expected text")
             texts = _one_array(pa, values.cast(pa.large_string()))
             try:
@@ -111,9 +105,7 @@ class Table:
             values = values.cast(pa.float64(), safe=False)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise self.error(column, f"is of type {values.type}, expected numbers") from error
-        return np.asarray(
-            values.to_numpy(zero_copy_only=False) if isinstance(values, pa.Array) else values.to_numpy()
-        )
+        return np.asarray(values.to_numpy(zero_copy_only=False) if isinstance(values, pa.Array) else values.to_numpy())
 
     def _parsed(self, pa: Any, column: str, texts: Any) -> Any:
         """Numbers that are spelled as text."""
@@ -128,9 +120,7 @@ class Table:
                 continue
         for row, word in enumerate(words.to_pylist()):
             if word is not None and not _is_number(word):
-                raise self.error(
-                    column, f"holds {texts[row].as_py()!r} in row {row} (counted from 0), expected numbers"
-                )
+                raise self.error(column, f"holds {texts[row].as_py()!r} in row {row} (counted from 0), expected numbers")
         raise self.error(column, "holds text, expected numbers")
 
     def _json_numbers(self, column: str, values: list[Any]) -> NDArray[np.float64]:
@@ -207,9 +197,7 @@ def _open_parquet(path: str | os.PathLike[str]) -> Iterator[Table]:
         try:
             return file.read(columns=[name]).column(name)
         except broken as error:
-            raise OutcomesError(
-                f"{source}: column {name!r} of the Parquet file is damaged ({error})"
-            ) from error
+            raise OutcomesError(f"{source}: column {name!r} of the Parquet file is damaged ({error})") from error
 
     with file:
         yield Table(source, names, _some_rows(source, n_rows), load)
@@ -236,9 +224,7 @@ def open_jsonl(path: str | os.PathLike[str], *, bare: str | None = None) -> Tabl
                 if isinstance(row, str) and bare is not None:
                     row = {bare: row}
                 if not isinstance(row, dict):
-                    raise OutcomesError(
-                        f"{source}: line {number} is {type(row).__name__}, expected a JSON object"
-                    )
+                    raise OutcomesError(f"{source}: line {number} is {type(row).__name__}, expected a JSON object")
                 if row.keys() != names.keys():
                     names.update(dict.fromkeys(row))
                 rows.append(row)

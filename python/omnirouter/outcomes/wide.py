@@ -12,9 +12,7 @@ from omnirouter.outcomes.tables import Table
 
 __all__ = ["COLUMNS", "LABELS", "PREFIXES", "matches", "parse"]
 
-COLUMNS = (
-    "prompt, acc:MODEL, [cost:MODEL, in_tokens:MODEL, out_tokens:MODEL, latency:MODEL, task, split, query_id]"
-)
+COLUMNS = "prompt, acc:MODEL, [cost:MODEL, in_tokens:MODEL, out_tokens:MODEL, latency:MODEL, task, split, query_id]"
 PREFIXES = {
     "acc": "acc:",
     "cost": "cost:",
@@ -32,9 +30,7 @@ def matches(columns: Sequence[str]) -> bool:
 
 def parse(table: Table) -> Outcomes:
     """Make outcomes of a wide table; models in the order of the ``acc:`` columns."""
-    models = [
-        name.removeprefix(PREFIXES["acc"]) for name in table.columns if name.startswith(PREFIXES["acc"])
-    ]
+    models = [name.removeprefix(PREFIXES["acc"]) for name in table.columns if name.startswith(PREFIXES["acc"])]
     matrices = {field: _matrix(table, prefix, models) for field, prefix in PREFIXES.items()}
     labels = {
         name: tuple(table.text(name, missing=None if name == "query_id" else "").to_pylist())

@@ -76,9 +76,7 @@ class Amounts:
         count = seen.sum(axis=0)
         mean = _column_mean(values)
         lines = [
-            _line(lengths[seen[:, j]], values[seen[:, j], j], shrinkage)
-            if by_length and count[j]
-            else (mean[j], 0.0)
+            _line(lengths[seen[:, j]], values[seen[:, j], j], shrinkage) if by_length and count[j] else (mean[j], 0.0)
             for j in range(values.shape[1])
         ]
         base, slope = np.array(lines, dtype=np.float64).T.copy()
@@ -87,9 +85,7 @@ class Amounts:
         log_ratio = np.log((values + np.where(mean > 0, OFFSET * mean, 1.0)) / line).astype(np.float32)
         prior = _column_mean(log_ratio.astype(np.float64))
         raw = cls(log_ratio, prior, base, slope, np.ones(len(base)))
-        predicted = np.where(
-            seen[rows], raw.predict(lengths[rows], indices, weights, shrinkage=shrinkage), 0.0
-        )
+        predicted = np.where(seen[rows], raw.predict(lengths[rows], indices, weights, shrinkage=shrinkage), 0.0)
         total, observed = predicted.sum(axis=0), np.where(seen[rows], values[rows], 0.0).sum(axis=0)
         factor = np.where(total > 0, observed / np.where(total > 0, total, 1.0), 1.0)
         return cls(log_ratio, prior, base, slope, factor)
@@ -151,9 +147,7 @@ def _column_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return mean
 
 
-def _line(
-    lengths: NDArray[np.float64], values: NDArray[np.float64], flattening: float
-) -> tuple[float, float]:
+def _line(lengths: NDArray[np.float64], values: NDArray[np.float64], flattening: float) -> tuple[float, float]:
     """Least-squares base and slope with both at least 0, the slope flattened where observations are few."""
     x, y = lengths.mean(), values.mean()
     spread = ((lengths - x) ** 2).mean()

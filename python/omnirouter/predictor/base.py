@@ -66,8 +66,7 @@ class Prediction:
                 continue
             if matrix.shape != expected or matrix.dtype != np.float32 or not matrix.flags.c_contiguous:
                 raise ValueError(
-                    f"{name} is {matrix.dtype} of shape {matrix.shape}, expected float32 of shape {expected} "
-                    "in C order"
+                    f"{name} is {matrix.dtype} of shape {matrix.shape}, expected float32 of shape {expected} in C order"
                 )
         if not ((self.acc >= 0) & (self.acc <= 1)).all():
             raise ValueError("acc has values outside [0, 1]")

@@ -70,9 +70,7 @@ def embedded_files() -> tuple[Path, Path]:
     tokenizer = root / "tokenizers" / "l2_supercat_tokenizer_config.json"
     for path in (weights, tokenizer):
         if not path.is_file():
-            raise PredictorError(
-                f"the installed wordllama has no {path.relative_to(root)}; expected version 0.4"
-            )
+            raise PredictorError(f"the installed wordllama has no {path.relative_to(root)}; expected version 0.4")
     return weights, tokenizer
 
 

@@ -57,9 +57,7 @@ class Encoder:
     characters per usable token is cut there before tokenising, so that one huge text cannot stall a batch.
     """
 
-    def __init__(
-        self, model: Path | bytes, tokenizer: str, config: EncoderConfig, *, threads: int = 0
-    ) -> None:
+    def __init__(self, model: Path | bytes, tokenizer: str, config: EncoderConfig, *, threads: int = 0) -> None:
         if threads < 0:
             raise ValueError(f"threads is {threads}, expected 0 (all) or more")
         self.config = config
@@ -94,17 +92,13 @@ class Encoder:
         folder = Path(source)
         if not folder.is_dir():
             folder = _fetch(str(source))
-        model = next(
-            (path for path in (folder / MODEL_FILE, folder / "onnx" / MODEL_FILE) if path.is_file()), None
-        )
+        model = next((path for path in (folder / MODEL_FILE, folder / "onnx" / MODEL_FILE) if path.is_file()), None)
         if model is None:
             raise PredictorError(f"encoder folder {folder} has no {MODEL_FILE} (nor onnx/{MODEL_FILE})")
         try:
             tokenizer = (folder / TOKENIZER_FILE).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise PredictorError(
-                f"encoder folder {folder} has no readable {TOKENIZER_FILE}: {error}"
-            ) from error
+            raise PredictorError(f"encoder folder {folder} has no readable {TOKENIZER_FILE}: {error}") from error
         return cls(model, tokenizer, EncoderConfig.read(folder), threads=threads)
 
     def save(self, folder: str | Path) -> None:
@@ -200,9 +194,7 @@ class Encoder:
         if output.ndim == 3:
             output = _mean(output, mask) if self.config.pooling == "mean" else output[:, 0]
         elif output.ndim != 2:
-            raise PredictorError(
-                f"output {self._output!r} of the encoder has shape {output.shape}, expected 2-D or 3-D"
-            )
+            raise PredictorError(f"output {self._output!r} of the encoder has shape {output.shape}, expected 2-D or 3-D")
         output = output.astype(np.float32, copy=False)
         if self.config.normalize:
             output = output / np.maximum(np.linalg.norm(output, axis=1, keepdims=True), 1e-12)
@@ -264,9 +256,7 @@ def _fetch(name: str) -> Path:
     try:
         hub = require("huggingface_hub", extra="predict")
     except ImportError as error:
-        raise PredictorError(
-            f"{missing} can it be fetched: the package huggingface_hub is not installed"
-        ) from error
+        raise PredictorError(f"{missing} can it be fetched: the package huggingface_hub is not installed") from error
     patterns = [MODEL_FILE, f"onnx/{MODEL_FILE}", "*onnx_data", TOKENIZER_FILE, "*.json", "*/config.json"]
     try:
         return Path(hub.snapshot_download(name, allow_patterns=patterns))

@@ -37,9 +37,7 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         if self.pooling not in POOLINGS:
-            raise PredictorError(
-                f"pooling {self.pooling!r} is not supported; expected one of {', '.join(POOLINGS)}"
-            )
+            raise PredictorError(f"pooling {self.pooling!r} is not supported; expected one of {', '.join(POOLINGS)}")
         if type(self.normalize) is not bool:
             raise PredictorError(f"normalize is {self.normalize!r}, expected true or false")
         if type(self.max_length) is not int or self.max_length < 1:
@@ -102,8 +100,7 @@ def _modules(folder: Path) -> dict[str, str]:
     unknown = sorted(set(steps) - {"Transformer", "Pooling", "Normalize"})
     if unknown:
         raise PredictorError(
-            f"{path} has the step {unknown[0]!r}, which is not supported; "
-            "expected Transformer, Pooling, Normalize"
+            f"{path} has the step {unknown[0]!r}, which is not supported; expected Transformer, Pooling, Normalize"
         )
     return steps
 
@@ -117,9 +114,7 @@ def _pooling(path: Path) -> str:
         [stored["pooling_mode"]]
         if "pooling_mode" in stored
         else [
-            key.removeprefix("pooling_mode_")
-            for key, value in stored.items()
-            if key.startswith("pooling_mode_") and value
+            key.removeprefix("pooling_mode_") for key, value in stored.items() if key.startswith("pooling_mode_") and value
         ]
     )
     known = {"mean_tokens": "mean", "cls_token": "cls", "mean": "mean", "cls": "cls"}

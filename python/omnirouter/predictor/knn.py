@@ -87,9 +87,7 @@ class KnnPredictor:
         self._check_fitted()
         return self.models_
 
-    def fit(
-        self, outcomes: Outcomes, pool: Pool | None = None, *, progress: Progress | None = None
-    ) -> KnnPredictor:
+    def fit(self, outcomes: Outcomes, pool: Pool | None = None, *, progress: Progress | None = None) -> KnnPredictor:
         """Learn from past outcomes.
 
         Parameters
@@ -136,13 +134,7 @@ class KnnPredictor:
         sources = cost_source(outcomes.models, pool, values)
 
         encoder = self.encoder
-        self.encoder_ = (
-            encoder
-            if isinstance(encoder, Encoder)
-            else Encoder.load(encoder)
-            if encoder
-            else embedded_encoder()
-        )
+        self.encoder_ = encoder if isinstance(encoder, Encoder) else Encoder.load(encoder) if encoder else embedded_encoder()
         vectors, tokens = self.encoder_.encode_counted(outcomes.prompts, progress=progress)
         self.models_ = outcomes.models
         self.pool_ = pool
@@ -213,9 +205,7 @@ class KnnPredictor:
         }
 
     @classmethod
-    def load(
-        cls, folder: str | Path, saved: dict[str, Any], pool: Pool | None, *, threads: int = 0
-    ) -> KnnPredictor:
+    def load(cls, folder: str | Path, saved: dict[str, Any], pool: Pool | None, *, threads: int = 0) -> KnnPredictor:
         """Open what `save` wrote; arrays are memory-mapped.
 
         Raises
@@ -229,10 +219,7 @@ class KnnPredictor:
                 raise PredictorError(f"predictor kind {saved['kind']!r} is not known; expected 'knn'")
             encoder = Encoder.load(folder / "encoder", threads=threads)
             self = cls(encoder, k=saved["k"], shrinkage=saved["shrinkage"], sharpness=saved["sharpness"])
-            arrays = {
-                name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-                for name in saved["arrays"]
-            }
+            arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in saved["arrays"]}
             self.models_ = tuple(saved["models"])
             self.cost_source_ = tuple(saved["cost_source"])
             self.vectors_, self.acc_, self.acc_mean_ = arrays["vectors"], arrays["acc"], arrays["acc_mean"]
@@ -263,9 +250,7 @@ class KnnPredictor:
                 by_length=name != "output_tokens",
             )
 
-    def _cost(
-        self, expected: dict[str, NDArray[np.float64]], lengths: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def _cost(self, expected: dict[str, NDArray[np.float64]], lengths: NDArray[np.float64]) -> NDArray[np.float64]:
         by_price = np.array([source == "prices" for source in self.cost_source_])
         logged = expected.get("cost")
         if self.pool_ is None or not by_price.any():
@@ -289,9 +274,7 @@ class KnnPredictor:
             raise PredictorError("this KnnPredictor is not fitted; call fit(outcomes) first")
 
 
-def _others(
-    neighbours: Neighbours, rows: NDArray[np.int64], k: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _others(neighbours: Neighbours, rows: NDArray[np.int64], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The k nearest neighbours of history rows, each without the row itself."""
     indices, similarity = neighbours.search(np.ascontiguousarray(neighbours.vectors[rows]), k + 1)
     drop = indices == rows[:, None]

@@ -31,9 +31,7 @@ class Neighbours:
 
     def __init__(self, vectors: NDArray[np.float32]) -> None:
         if vectors.ndim != 2 or vectors.dtype != np.float32 or not vectors.flags.c_contiguous:
-            raise ValueError(
-                f"vectors is {vectors.dtype} of shape {vectors.shape}, expected float32 (h, d) in C order"
-            )
+            raise ValueError(f"vectors is {vectors.dtype} of shape {vectors.shape}, expected float32 (h, d) in C order")
         self.vectors = vectors
 
     def __len__(self) -> int:
@@ -106,9 +104,7 @@ class Neighbours:
 def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the rows scaled to length 1; a row of zeros stays as it is."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = np.ascontiguousarray(
-        vectors / np.where(length > 0, length, 1), dtype=np.float32
-    )
+    unit: NDArray[np.float32] = np.ascontiguousarray(vectors / np.where(length > 0, length, 1), dtype=np.float32)
     return unit
 
 
