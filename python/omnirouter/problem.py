@@ -9,16 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnirouter.resources import Resource
 
-__all__ = ["Audit", "Problem"]
+__all__ = ["Audit", "Caps", "Objective", "Problem"]
 
 Objective = Literal["accuracy", "cost"]
+Caps: TypeAlias = "ArrayLike | Sequence[float | None]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class Problem:
         self,
         acc: ArrayLike,
         cost: ArrayLike,
-        caps: ArrayLike | None = None,
+        caps: Caps | None = None,
         budget: float | None = None,
         *,
         min_accuracy: float | None = None,
@@ -251,7 +252,7 @@ def _floor(value: object, n: int) -> Resource:
     return Resource("acc", limit, sense=">=", name="min_accuracy")
 
 
-def _caps(value: ArrayLike, m: int) -> Resource:
+def _caps(value: Caps, m: int) -> Resource:
     entries = np.asarray(value, dtype=object)
     if entries.shape != (m,):
         raise ValueError(f"caps has shape {entries.shape}, expected {(m,)}: one entry per model")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnirouter import _core
-from omnirouter.problem import Objective, Problem
+from omnirouter.problem import Caps, Objective, Problem
 from omnirouter.resources import Resource
 from omnirouter.solution import Conflict, Duals, Info, Progress, Solution, Status
 
@@ -27,7 +27,7 @@ Callback = Callable[[Progress], "bool | None"]
 def solve(
     acc: ArrayLike,
     cost: ArrayLike,
-    caps: ArrayLike | None = None,
+    caps: Caps | None = None,
     budget: float | None = None,
     *,
     min_accuracy: float | None = None,

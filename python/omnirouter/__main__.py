@@ -1,0 +1,7 @@
+"""``python -m omnirouter``."""
+
+import sys
+
+from omnirouter.cli import main
+
+sys.exit(main())

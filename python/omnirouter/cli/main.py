@@ -1,0 +1,114 @@
+"""Arguments, exit codes, errors in one line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from omnirouter import __version__
+from omnirouter.cli import commands
+from omnirouter.errors import OmniRouterError
+
+__all__ = ["main"]
+
+SOLVED, NO_SOLUTION, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
+EPILOG = "exit codes: 0 solved, 1 no solution, 2 bad usage, 130 interrupted"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit code."""
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit as end:  # argparse has printed why
+        return int(end.code or 0)
+    try:
+        return SOLVED if arguments.run(arguments) else NO_SOLUTION
+    except KeyboardInterrupt:
+        print("omnirouter: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except (OmniRouterError, ValueError, TypeError, OSError) as error:
+        print(f"omnirouter: error: {error}", file=sys.stderr)
+        return BAD_USAGE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="omnirouter", description="Budget-constrained LLM routing with a proof.", epilog=EPILOG
+    )
+    parser.add_argument("--version", action="version", version=f"omnirouter {__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, words: str, example: str, run: object) -> argparse.ArgumentParser:
+        command = subparsers.add_parser(
+            name,
+            help=words,
+            description=f"{words[0].upper()}{words[1:]}.",
+            epilog=f"example: omnirouter {example}",
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        command.set_defaults(run=run)
+        return command
+
+    demo = add("demo", "fit and route a simulated batch, offline", "demo --out demo-output", commands.demo)
+    demo.add_argument("--out", type=Path, default=Path("demo-output"), help="folder for plan.csv and curve.png")
+    demo.add_argument("--queries", type=int, default=1000, help="prompts to route")
+    demo.add_argument("--seed", type=int, default=0, help="seed of the simulation")
+    _json(demo)
+
+    solve = add(
+        "solve",
+        "assign queries to models, given matrices of accuracy and cost",
+        "solve acc.npy cost.npy --budget 2.50 --caps 1000,600,300 -o plan.npy",
+        commands.solve,
+    )
+    solve.add_argument("acc", type=Path, help="(n, m) .npy file of expected accuracies")
+    solve.add_argument("cost", type=Path, help="(n, m) .npy file of expected costs")
+    solve.add_argument("--caps", help="most queries per model, separated by commas; 'none' for no limit")
+    _limits(solve)
+    solve.add_argument("-o", "--out", type=Path, help="write the plan: .npy, .csv or .json")
+
+    fit = add("fit", "learn a router from past outcomes", "fit history.parquet -o router/", commands.fit)
+    fit.add_argument("history", type=Path, help="table of outcomes: Parquet, CSV or JSONL, wide or long")
+    fit.add_argument("-o", "--out", type=Path, required=True, help="folder of the router")
+    fit.add_argument("--pool", type=Path, help="models, prices and caps: YAML or JSON; default: all models, logged costs")
+    fit.add_argument("--prices", type=Path, help="a LiteLLM price file, instead of --pool")
+    fit.add_argument("--encoder", help="folder or hub name of an ONNX text encoder; default: the embedded one")
+    fit.add_argument("--split", help="use only the rows of this split")
+    _json(fit)
+
+    route = add(
+        "route",
+        "plan which model answers which prompt",
+        "route prompts.jsonl --router router/ --budget 2.50 --cap gpt-4=500 -o plan.parquet",
+        commands.route,
+    )
+    route.add_argument("prompts", type=Path, help="prompts: JSONL, CSV or Parquet with a column 'prompt', or text lines")
+    route.add_argument("--router", type=Path, required=True, help="folder that fit wrote")
+    route.add_argument("--cap", action="append", default=[], metavar="MODEL=N", help="most prompts for a model; repeatable")
+    _limits(route)
+    route.add_argument("-o", "--out", type=Path, help="write the plan: .parquet, .csv or .jsonl")
+
+    frontier = add("frontier", "solve for a range of budgets", "frontier acc.npy cost.npy -o curve.png", commands.frontier)
+    frontier.add_argument("acc", type=Path, help="(n, m) .npy file of expected accuracies")
+    frontier.add_argument("cost", type=Path, help="(n, m) .npy file of expected costs")
+    frontier.add_argument("--caps", help="most queries per model, separated by commas; 'none' for no limit")
+    frontier.add_argument("--points", type=int, default=30, help="number of budgets")
+    frontier.add_argument("-o", "--out", type=Path, help="write the curve: .json, .csv or .png")
+    _json(frontier)
+    return parser
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+
+def _limits(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--budget", type=float, help="most money for the batch")
+    parser.add_argument("--min-accuracy", type=float, help="least mean accuracy, in [0, 1]")
+    parser.add_argument("--objective", choices=("accuracy", "cost"), help="what is optimised when both limits are given")
+    parser.add_argument("--rel-gap", type=float, default=1e-4, help="stop when the gap is proven this small; 0 is exact")
+    parser.add_argument("--time-limit", type=float, help="seconds")
+    parser.add_argument("--threads", type=int, default=0, help="0 is all")
+    _json(parser)

@@ -1,0 +1,97 @@
+"""Fit, route, compare, draw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from omnirouter.cli.files import write_table, written
+from omnirouter.cli.report import progress
+from omnirouter.curve import frontier
+from omnirouter.demo.simulate import simulate
+from omnirouter.router import Router
+from omnirouter.routing import Routing
+
+__all__ = ["Result", "run"]
+
+HISTORY = 2_000
+BUDGET_SHARE = 0.15
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the demo did; every figure is simulated."""
+
+    routing: Routing
+    budget: float
+    realised_accuracy: float
+    realised_spend: float
+    single: str
+    single_accuracy: float
+    single_spend: float
+    files: tuple[Path, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        names = ("budget", "realised_accuracy", "realised_spend", "single", "single_accuracy", "single_spend")
+        values = {name: getattr(self, name) for name in names}
+        files = [str(path) for path in self.files]
+        return {"simulated": True, **values, "files": files, "solution": self.routing.solution.to_dict()}
+
+    def in_words(self) -> str:
+        """The comparison, and the files."""
+        return "\n".join(
+            (
+                f"simulated, realised: the plan scores {self.realised_accuracy:.3f} for {self.realised_spend:.4f}; the best "
+                f"single model within the budget of {self.budget:.4f}, {self.single}, scores {self.single_accuracy:.3f} "
+                f"for {self.single_spend:.4f}",
+                *(f"wrote {path}" for path in self.files),
+            )
+        )
+
+
+def run(out: Path, *, n_queries: int = 1000, seed: int = 0, quiet: bool = False) -> Result:
+    """Route a simulated batch under a budget and caps; writes plan.csv and curve.png into `out`.
+
+    The budget is a share of what the dearest model would cost; each of the two dearest models may take a fifth of the batch.
+    """
+    if n_queries < 10:
+        raise ValueError(f"queries is {n_queries}, expected at least 10")
+    history, batch = simulate(HISTORY, seed), simulate(n_queries, seed + 1)
+    assert batch.cost is not None
+    with progress("embedding", quiet=quiet) as bar:
+        router = Router.fit(history, progress=bar)
+    prediction = router.predict(batch.prompts)
+    budget = float(BUDGET_SHARE * prediction.cost[:, -1].sum(dtype=np.float64))
+    caps = {name: float(n_queries // 5) for name in router.models[-2:]}
+    routing = router.route(batch.prompts, budget=budget, caps=caps)
+    plan = routing.solution.raise_for_status().assignment
+    assert plan is not None
+    queries = np.arange(n_queries)
+    singles = [(batch.acc[:, j].mean(), batch.cost[:, j].sum(), name) for j, name in enumerate(router.models)]
+    best = max(single for single in singles if single[1] <= budget)
+    out.mkdir(parents=True, exist_ok=True)
+    with written(out / "plan.csv") as path:
+        write_table(path, ".csv", routing.to_table())
+    limits = [caps.get(name) for name in router.models]
+    with progress("curve", quiet=quiet) as bar:
+        curve = frontier(prediction.acc, prediction.cost, limits, progress=bar)
+    points = [("the plan", routing.solution.spend, routing.solution.accuracy)]
+    for j, name in enumerate(router.models):
+        spend, accuracy = prediction.cost[:, j].sum(dtype=np.float64), prediction.acc[:, j].mean(dtype=np.float64)
+        points.append((f"{name} alone" if name not in caps else f"{name} alone (ignores its cap)", spend, accuracy))
+    with written(out / "curve.png") as path:
+        curve.plot(path, points, title=f"Simulated data: {n_queries} queries, {len(router.models)} models")
+    return Result(
+        routing=routing,
+        budget=budget,
+        realised_accuracy=float(batch.acc[queries, plan].mean()),
+        realised_spend=float(batch.cost[queries, plan].sum()),
+        single=best[2],
+        single_accuracy=float(best[0]),
+        single_spend=float(best[1]),
+        files=(out / "plan.csv", out / "curve.png"),
+    )
