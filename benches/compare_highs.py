@@ -2,9 +2,9 @@
 
     python benches/compare_highs.py [--runs 5]
 
-Instances: accuracies k/16, lognormal costs on a price ladder, a binding budget and caps of which some bind. HiGHS solves the
-relaxation (interior point without crossover, and simplex); omnirouter returns an integer plan with a proven gap. Both may use
-two threads. The last row gives a solve in units of one numpy read (`sum`) of both matrices, in the same process.
+Instances: accuracies k/16, lognormal costs on a price ladder, a binding budget and caps of which some bind. HiGHS solves
+the relaxation (interior point without crossover, and simplex); omnirouter returns an integer plan with a proven gap. Both
+may use two threads. The last row gives a solve in units of one numpy read (`sum`) of both matrices, in the same process.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DATA = ("routerbench_arc_mbpp", "cascades_mmlu_truthfulqa_gsm8k", "medagents_medqa_mmlu")
 INTRO = """# Results
 
-Written by `python benches/results.py DATA`; each table by the command above it. Machines differ and are noisy: read ratios, not
-absolute times. Where a table says simulated, the data was made from a seed; all other data are real outcomes.
+Written by `python benches/results.py DATA`; each table by the command above it. Machines differ and are noisy: read
+ratios, not absolute times. Where a table says simulated, the data was made from a seed; all other data are real outcomes.
 
 """
 REAL = """## {name}

@@ -34,7 +34,7 @@ def load_mapping(path: Path) -> dict[Any, Any]:
     if suffix == ".json" or (suffix not in (".yaml", ".yml") and text.lstrip().startswith("{")):
         try:
             data = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise PoolError(f"{path}: not JSON ({error})") from error
     else:
         yaml = require("yaml", extra="predict")

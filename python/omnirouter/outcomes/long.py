@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from omnirouter.outcomes.base import Outcomes
 from omnirouter.outcomes.checks import check_range
-from omnirouter.outcomes.tables import Table
+from omnirouter.outcomes.tables import Table, short
 
 __all__ = ["COLUMNS", "matches", "parse"]
 
@@ -89,7 +89,7 @@ def _per_query(table: Table, name: str, key: str, query: NDArray[np.int64], firs
         if differs.size:
             row = int(differs[0])
             start = int(first[query[row]])
-            here, there = texts[row].as_py(), texts[start].as_py()
+            here, there = (short(texts[k].as_py()) for k in (row, start))
             rows = f"rows {row} and {start} (counted from 0)"
-            raise table.error(name, f"is {here!r} and {there!r} in {rows}, which have the same {key}")
+            raise table.error(name, f"is {here} and {there} in {rows}, which have the same {key}")
     return tuple(texts.take(first).to_pylist())

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from omnirouter.errors import OutcomesError
 from omnirouter.extras import require
 
-__all__ = ["Table", "first_bytes", "open_jsonl", "open_table"]
+__all__ = ["Table", "first_bytes", "open_jsonl", "open_table", "short"]
 
 _PARQUET = b"PAR1"
 _BOM = b"\xef\xbb\xbf"
@@ -120,7 +120,9 @@ class Table:
                 continue
         for row, word in enumerate(words.to_pylist()):
             if word is not None and not _is_number(word):
-                raise self.error(column, f"holds {texts[row].as_py()!r} in row {row} (counted from 0), expected numbers")
+                raise self.error(
+                    column, f"holds {short(texts[row].as_py())} in row {row} (counted from 0), expected numbers"
+                )
         raise self.error(column, "holds text, expected numbers")
 
     def _json_numbers(self, column: str, values: list[Any]) -> NDArray[np.float64]:
@@ -131,7 +133,7 @@ class Table:
         except (TypeError, ValueError, OverflowError):
             pass
         row = next((i for i, v in enumerate(values) if v is not None and not _is_number(v)), 0)
-        raise self.error(column, f"holds {values[row]!r} in row {row} (counted from 0), expected numbers")
+        raise self.error(column, f"holds {short(values[row])} in row {row} (counted from 0), expected numbers")
 
     def _json_texts(self, column: str, values: list[Any]) -> list[str | None]:
         texts: list[str | None] = []
@@ -139,7 +141,7 @@ class Table:
             if type(value) is int:  # not bool
                 value = str(value)
             if value is not None and not isinstance(value, str):
-                raise self.error(column, f"holds {value!r} in row {row} (counted from 0), expected text")
+                raise self.error(column, f"holds {short(value)} in row {row} (counted from 0), expected text")
             try:
                 (value or "").encode()
             except UnicodeEncodeError:
@@ -219,7 +221,7 @@ def open_jsonl(path: str | os.PathLike[str], *, bare: str | None = None) -> Tabl
                     continue
                 try:
                     row = json.loads(line)
-                except (json.JSONDecodeError, RecursionError) as error:
+                except (ValueError, RecursionError) as error:
                     raise OutcomesError(f"{source}: line {number} is not JSON ({error})") from error
                 if isinstance(row, str) and bare is not None:
                     row = {bare: row}
@@ -273,6 +275,12 @@ def _is_number(value: Any) -> bool:
     except (TypeError, ValueError, OverflowError):
         return False
     return True
+
+
+def short(value: Any) -> str:
+    """Return the `repr` of a value, cut to 60 characters, for a message."""
+    words = repr(value)
+    return words if len(words) <= 60 else words[:57] + "..."
 
 
 def _one_array(pa: Any, values: Any) -> Any:

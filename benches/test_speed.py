@@ -1,0 +1,18 @@
+"""pytest-benchmark of the Python face (`make bench-python`); simulated instances. Timings are printed, never asserted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from compare_highs import instance
+
+import omnirouter
+
+
+@pytest.mark.parametrize(("n", "m"), [(64, 10), (256, 32), (10_000, 10), (100_000, 10)])
+def test_solve(benchmark: Any, n: int, m: int) -> None:
+    data = instance(n, m)
+    solution = benchmark(omnirouter.solve, *data)
+    assert solution.gap <= 1e-4
+    benchmark.extra_info.update(gap=solution.gap, passes=solution.info.passes)
