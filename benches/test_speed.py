@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from compare_highs import instance
 
 import omnirouter
+from compare_highs import instance
 
 
 @pytest.mark.parametrize(("n", "m"), [(64, 10), (256, 32), (10_000, 10), (100_000, 10)])

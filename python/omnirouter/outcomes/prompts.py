@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omnirouter.errors import OutcomesError
 from omnirouter.outcomes.checks import check_filled, text_tuple
-from omnirouter.outcomes.tables import Table, first_bytes, open_jsonl, open_table
+from omnirouter.outcomes.tables import PARQUET, Table, first_bytes, open_jsonl, open_table
 
 __all__ = ["Prompts", "read_prompts"]
 
@@ -75,7 +75,7 @@ def read_prompts(path: str | os.PathLike[str]) -> Prompts:
     source = os.fspath(path)
     start, suffix = first_bytes(path), Path(path).suffix.lower()
     try:
-        if suffix == ".txt" and not start.startswith(b"PAR1"):
+        if suffix == ".txt" and not start.startswith(PARQUET):
             return Prompts(_lines(source))
         if start.startswith(b"{") or (start.startswith(b'"') and suffix != ".csv"):
             return _from_table(open_jsonl(path, bare="prompt"))

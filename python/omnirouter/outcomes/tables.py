@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from omnirouter.errors import OutcomesError
 from omnirouter.extras import require
 
-__all__ = ["Table", "first_bytes", "open_jsonl", "open_table", "short"]
+__all__ = ["PARQUET", "Table", "first_bytes", "open_jsonl", "open_table", "short"]
 
-_PARQUET = b"PAR1"
+PARQUET = b"PAR1"
 _BOM = b"\xef\xbb\xbf"
 _MISSING = ("", "nan", "na", "n/a", "null", "none")  # how text tables, in lower case, spell a hole
 
@@ -163,7 +163,7 @@ def open_table(path: str | os.PathLike[str]) -> Iterator[Table]:
         When the file is empty, has no rows, or is not well-formed.
     """
     start = first_bytes(path)
-    if start.startswith(_PARQUET):
+    if start.startswith(PARQUET):
         with _open_parquet(path) as table:
             yield table
     elif start.startswith(b"{"):
