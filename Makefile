@@ -5,7 +5,7 @@ DEMO := .venv-demo
 BIN := $(TEST)/bin
 SOURCES := $(shell find rust -name '*.rs') Cargo.toml Cargo.lock rust/solver/Cargo.toml rust/python/Cargo.toml pyproject.toml
 
-.PHONY: help demo test test-all test-rust test-python lint format bench bench-python lock clean
+.PHONY: help demo test test-all test-rust test-python lint format bench bench-python results lock clean
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -43,6 +43,9 @@ bench: ## criterion benches of the solver; no Python needed
 bench-python: $(TEST)/.built ## pytest-benchmark of the Python face, and the comparison with HiGHS
 	$(BIN)/python -m pytest benches/test_speed.py -p no:doctest --benchmark-only
 	$(BIN)/python benches/compare_highs.py
+
+results: $(TEST)/.built ## write docs/results.md from the real outcome tables (DATA=folder)
+	$(BIN)/python benches/results.py $(or $(DATA),../shared/data)
 
 lock: ## pin the environments again (needs uv)
 	for name in demo dev; do \
