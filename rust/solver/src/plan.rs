@@ -10,6 +10,10 @@ use crate::settings::Settings;
 const CORES: [usize; 3] = [600, 6_000, usize::MAX];
 /// Nodes for a core that cannot prove anything.
 const CORE_NODES: usize = 500;
+/// Work, in numbers touched, that a search for a gap may do; counted and not timed, so that the answer is the same everywhere.
+const GAP_WORK: usize = 1_000_000_000;
+/// Steps of the ascent that a node is reckoned to take.
+const STEPS_PER_NODE: usize = 10;
 /// Models up to which a proof splits on loads; each adds two rows to the basis.
 const LOAD_MODELS: usize = 32;
 /// Rows of at most this many pairs are searched at once.
@@ -109,12 +113,12 @@ impl Planner<'_> {
     }
 
     /// Nodes for a search that can prove something. An exact answer is worth more of them than the last digits of a gap.
-    fn node_limit(&self) -> usize {
+    fn node_limit(&self, rows: &Rows) -> usize {
         if self.settings.rel_gap == 0.0 {
-            self.settings.node_limit
-        } else {
-            self.settings.node_limit / 50
+            return self.settings.node_limit;
         }
+        let node_work = STEPS_PER_NODE * (2 * rows.model.len() + rows.n_limits * rows.n_limits + 1);
+        (self.settings.node_limit / 50).min(GAP_WORK / node_work)
     }
 
     /// Draws the conclusion from a search over every pair that matters: complete, the plan is best to within the gap asked
@@ -151,7 +155,7 @@ impl Planner<'_> {
         relaxed: &Relaxed,
         proves: bool,
     ) -> Result<Found, Interrupted> {
-        let node_limit = if proves { self.node_limit() } else { CORE_NODES };
+        let node_limit = if proves { self.node_limit(rows) } else { CORE_NODES };
         let (scale, fixed) = (relaxed.scale.objective, rows.fixed_objective.value());
         let to_rows = |objective: f64| objective * scale - fixed;
         let limit = left_over(oracle, self.goal, rows, &relaxed.scale);

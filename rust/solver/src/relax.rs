@@ -14,7 +14,7 @@ use crate::settings::Settings;
 const WHOLE_PAIRS: usize = 40_000;
 /// Queries in the first sample, and the least number per limit.
 const FIRST_SAMPLE: usize = 2_048;
-const SAMPLE_PER_LIMIT: usize = 48;
+const SAMPLE_PER_LIMIT: usize = 16;
 /// From one level to the next.
 const GROWTH: usize = 16;
 /// Half width of the box in standard errors.
