@@ -40,7 +40,7 @@ def show_solution(solution: Solution, models: Sequence[str], note: str = "") -> 
     title = "plan" + (f" ({note})" if note else "")
     table = require("rich.table", extra="predict").Table(title=title)
     for name in ("model", "queries", "spend", "expected accuracy", "cap use", "price of a slot"):
-        table.add_column(name, justify="left" if name == "model" else "right")
+        table.add_column(name, justify="left" if name == "model" else "right", overflow="fold")
     for j, model in enumerate(models):
         mine = plan == j
         cap = math.inf if caps is None else caps[j]
