@@ -84,7 +84,7 @@ def test_route_writes_one_row_per_prompt(folder: Path, capsys: pytest.CaptureFix
         assert len(rows) == 50
         assert sum(row["model"] == "frontier-x" for row in rows) <= 5
     assert out.stat().st_size > 500
-    assert not list(folder.glob(".plan*"))
+    assert not list(folder.glob(".*"))
 
 
 def test_frontier_rises(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnirouter.cli import report
-from omnirouter.cli.files import check_target, write_table, written
+from omnirouter.cli.files import check_target, write_table
 from omnirouter.curve import frontier as solve_frontier
 from omnirouter.outcomes import Outcomes, read_prompts
+from omnirouter.outcomes.writing import replacing
 from omnirouter.pool import Pool
 from omnirouter.router import Router
 from omnirouter.solver import solve as solve_matrices
@@ -28,7 +29,7 @@ def solve(arguments: argparse.Namespace) -> bool:
     solution = solve_matrices(acc, cost, _caps(arguments.caps), **_limits(arguments))
     if solution.assignment is not None and arguments.out is not None:
         plan = solution.assignment
-        with written(arguments.out) as path:
+        with replacing(arguments.out) as path:
             if arguments.out.suffix == ".npy":
                 with path.open("wb") as file:
                     np.save(file, plan)
@@ -80,7 +81,7 @@ def route(arguments: argparse.Namespace) -> bool:
         table = routing.to_table()
         if prompts.query_id is not None:
             table = {"query_id": list(prompts.query_id), **table}
-        with written(arguments.out) as path:
+        with replacing(arguments.out) as path:
             write_table(path, arguments.out.suffix, table)
     if arguments.json:
         print(json.dumps({"models": list(routing.models), **solution.to_dict()}))
@@ -96,7 +97,7 @@ def frontier(arguments: argparse.Namespace) -> bool:
     with report.progress("budgets", quiet=arguments.json) as progress:
         curve = solve_frontier(acc, cost, _caps(arguments.caps), points=arguments.points, progress=progress)
     if arguments.out is not None:
-        with written(arguments.out) as path:
+        with replacing(arguments.out) as path:
             if arguments.out.suffix == ".png":
                 curve.plot(path)
             elif arguments.out.suffix == ".csv":

@@ -1,18 +1,16 @@
-"""Output files that appear whole or not at all."""
+"""Targets checked before any work, and tables in the format of their suffix."""
 
 from __future__ import annotations
 
 import csv
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from omnirouter.extras import require
 
-__all__ = ["check_target", "write_table", "written"]
+__all__ = ["check_target", "write_table"]
 
 
 def check_target(path: Path | None, suffixes: Sequence[str]) -> None:
@@ -23,17 +21,6 @@ def check_target(path: Path | None, suffixes: Sequence[str]) -> None:
         raise ValueError(f"--out is {path}, expected a name ending in {', '.join(suffixes)}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"--out is {path}, but the folder {path.parent} does not exist")
-
-
-@contextmanager
-def written(path: Path) -> Iterator[Path]:
-    """A temporary path beside the target, renamed when the block ends well and removed when it does not."""
-    fresh = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        yield fresh
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def write_table(path: Path, suffix: str, columns: Mapping[str, list[Any]]) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from omnirouter.cli.files import write_table, written
+from omnirouter.cli.files import write_table
 from omnirouter.cli.report import progress
 from omnirouter.curve import frontier
 from omnirouter.demo.simulate import simulate
+from omnirouter.outcomes.writing import replacing
 from omnirouter.router import Router
 from omnirouter.routing import Routing
 
@@ -74,7 +75,7 @@ def run(out: Path, *, n_queries: int = 1000, seed: int = 0, quiet: bool = False)
     singles = [(batch.acc[:, j].mean(), batch.cost[:, j].sum(), name) for j, name in enumerate(router.models)]
     best = max(single for single in singles if single[1] <= budget)
     out.mkdir(parents=True, exist_ok=True)
-    with written(out / "plan.csv") as path:
+    with replacing(out / "plan.csv") as path:
         write_table(path, ".csv", routing.to_table())
     limits = [caps.get(name) for name in router.models]
     with progress("curve", quiet=quiet) as bar:
@@ -83,7 +84,7 @@ def run(out: Path, *, n_queries: int = 1000, seed: int = 0, quiet: bool = False)
     for j, name in enumerate(router.models):
         spend, accuracy = prediction.cost[:, j].sum(dtype=np.float64), prediction.acc[:, j].mean(dtype=np.float64)
         points.append((f"{name} alone" if name not in caps else f"{name} alone (ignores its cap)", spend, accuracy))
-    with written(out / "curve.png") as path:
+    with replacing(out / "curve.png") as path:
         curve.plot(path, points, title=f"Simulated data: {n_queries} queries, {len(router.models)} models")
     return Result(
         routing=routing,
