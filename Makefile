@@ -41,7 +41,7 @@ bench: ## criterion benches of the solver; no Python needed
 	cargo bench --locked
 
 bench-python: $(TEST)/.built ## pytest-benchmark of the Python face, and the comparison with HiGHS
-	$(BIN)/python -m pytest benches/test_speed.py -p no:doctest --benchmark-only
+	$(BIN)/python -m pytest benches/test_speed.py -o addopts="" --benchmark-only
 	$(BIN)/python benches/compare_highs.py
 
 results: $(TEST)/.built ## write docs/results.md from the real outcome tables (DATA=folder)

@@ -105,8 +105,8 @@ class Conflict:
     name : str
         The limit, such as "budget" or "caps[2]".
     asked, reachable : float
-        Its value, and the nearest value that some plan reaches within all other limits; NaN where the others conflict too
-        or the value was not computed.
+        Its value, and the nearest value that some plan reaches within all other limits; NaN where none was found:
+        the others conflict too, or the value was not computed.
     """
 
     name: str

@@ -299,7 +299,7 @@ def _message(problem: Problem, status: Status, raw: dict[str, Any], conflicts: S
 def _in_words(conflict: Conflict, minima: set[str]) -> str:
     asked, lowest = f"{conflict.asked:.6g}", conflict.name.split("[")[0] in minima
     if math.isnan(conflict.reachable):
-        return f"{conflict.name} {asked} cannot be met, nor can the other limits without it"
+        return f"{conflict.name} {asked} cannot be met together with the other limits"
     reachable = _rounded(conflict.reachable, math.floor if lowest else math.ceil)
     word = "at most" if lowest else "at least"
     tail = "is reachable" if lowest else "is needed"

@@ -26,6 +26,8 @@ pub(crate) struct Planned {
     pub(crate) objective: f64,
     pub(crate) bound: f64,
     pub(crate) nodes: usize,
+    /// Differences that the search did not tell apart; part of the bound.
+    pub(crate) resolution: f64,
     /// Proven that there is no plan.
     pub(crate) impossible: bool,
     pub(crate) interrupted: Option<Interrupted>,
@@ -51,6 +53,7 @@ pub(crate) fn plan<O: DualOracle>(
             objective: f64::INFINITY,
             bound: relaxed.bound,
             nodes: 0,
+            resolution: 0.0,
             impossible: false,
             interrupted: None,
         },
@@ -85,7 +88,10 @@ impl Planner<'_> {
             let found = self.search(oracle, &core, relaxed, proof)?;
             if proof {
                 self.settle(&found, &core, relaxed);
-                return Ok(());
+                return found.interrupted.map_or(Ok(()), Err);
+            }
+            if let Some(stop) = found.interrupted {
+                return Err(stop);
             }
             if self.is_done() {
                 return Ok(());
@@ -109,7 +115,7 @@ impl Planner<'_> {
         self.working = oracle.assign(self.goal, &screen.prices)?;
         let found = self.search(oracle, &rows, relaxed, true)?;
         self.settle(&found, &rows, relaxed);
-        Ok(())
+        found.interrupted.map_or(Ok(()), Err)
     }
 
     /// Nodes for a search that can prove something. An exact answer is worth more of them than the last digits of a gap.
@@ -128,7 +134,8 @@ impl Planner<'_> {
             let bound = (found.bound + rows.fixed_objective.value()) / relaxed.scale.objective;
             bound - 1e-12 * bound.abs()
         } else if self.out.plan.is_some() {
-            self.out.objective - self.allowed_gap(self.out.objective)
+            self.out.resolution = self.resolution(rows, relaxed) / relaxed.scale.objective;
+            self.out.objective - self.allowed_gap(self.out.objective).max(self.out.resolution)
         } else {
             self.out.impossible = true;
             return;
@@ -159,12 +166,11 @@ impl Planner<'_> {
         let (scale, fixed) = (relaxed.scale.objective, rows.fixed_objective.value());
         let to_rows = |objective: f64| objective * scale - fixed;
         let limit = left_over(oracle, self.goal, rows, &relaxed.scale);
-        let grain = grain(rows);
-        let tiny = 1e-12 * (1.0 + self.out.bound.abs() * scale);
+        let finest = self.resolution(rows, relaxed).max(0.999 * grain(rows));
         let rel_gap = self.settings.rel_gap;
         let margin = |best: f64| {
             let allowed = 0.999 * rel_gap * ((best + fixed) / scale).abs() * scale;
-            allowed.max(0.999 * grain).max(tiny)
+            allowed.max(finest)
         };
         let split_loads = proves && oracle.n_models() <= LOAD_MODELS;
         let best = to_rows(self.out.objective);
@@ -176,9 +182,17 @@ impl Planner<'_> {
             self.consider(oracle, rows, &limit, pairs, scale, fixed)
         });
         self.out.nodes += found.nodes;
-        match found.interrupted {
-            Some(stop) => Err(stop),
-            None => Ok(found),
+        Ok(found)
+    }
+
+    /// Differences between plans, in the units of the rows, that float64 sums are not trusted to tell apart; none where the
+    /// objective goes in coarser steps.
+    fn resolution(&self, rows: &Rows, relaxed: &Relaxed) -> f64 {
+        let tiny = 1e-12 * (1.0 + relaxed.bound.abs() * relaxed.scale.objective);
+        if tiny < 0.999 * grain(rows) {
+            0.0
+        } else {
+            tiny
         }
     }
 

@@ -162,7 +162,8 @@ pub(crate) fn left_over<O: DualOracle>(oracle: &O, goal: Goal, rows: &Rows, scal
     (0..limits.len())
         .map(|k| match goal {
             Goal::Usage(lifted) if lifted == k => LIFTED,
-            _ => limits[k] * rows.share[k] * scale.usage[k] - rows.fixed_usage[k].value(),
+            // A limit that overflows in the units of the rows is as good as none.
+            _ => (limits[k] * rows.share[k] * scale.usage[k]).min(LIFTED) - rows.fixed_usage[k].value(),
         })
         .collect()
 }

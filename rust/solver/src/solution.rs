@@ -27,7 +27,8 @@ pub struct Conflict {
     pub limit: LimitId,
     /// Its value, as the user gave it.
     pub asked: f64,
-    /// The nearest value some plan reaches within all other limits; `None` where the others cannot be met either.
+    /// The nearest value some plan reaches within all other limits; `None` where none was found: the others
+    /// conflict too, or it was not computed.
     pub reachable: Option<f64>,
 }
 

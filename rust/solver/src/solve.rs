@@ -54,6 +54,10 @@ fn conclude<O: DualOracle>(oracle: &O, solution: &mut Solution, planned: Planned
     if let Some((assignment, tally)) = planned.plan {
         solution.objective = sign * planned.objective;
         solution.gap = relative_gap(solution.objective, solution.bound);
+        let rounding = 4.0 * f64::EPSILON * planned.objective.abs();
+        if planned.objective - planned.bound <= planned.resolution + rounding {
+            solution.gap = 0.0;
+        }
         if solution.gap == 0.0 && planned.bound > planned.objective {
             solution.bound = solution.objective;
         }

@@ -1,0 +1,107 @@
+"""Ctrl-C in every phase of a solve, and solves from several threads and processes (see also test_process.py)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from instances import batch
+from omnirouter import solve
+
+# A solve that would run far longer than the test, then another one to show that the process is still in order.
+PROGRAM = """
+import time, numpy as np, omnirouter
+rng = np.random.default_rng(0)
+{setup}
+small = rng.random((50, 3))
+print("ready", flush=True)
+try:
+    while True:
+        {solve}
+except KeyboardInterrupt:
+    start = time.perf_counter()
+    again = omnirouter.solve(small, small, budget=20.0)
+    print("stopped", again.status.value, flush=True)
+"""
+LARGE = (
+    "acc = rng.random((1_500_000, 12), dtype=np.float32); cost = rng.random((1_500_000, 12), dtype=np.float32)",
+    "omnirouter.solve(acc, cost, np.full(12, 127_000), budget=400_000.0)",
+)
+# Subset sums of odd numbers below an even limit: no bound can close the search.
+EXACT = (
+    "cost = np.stack([np.zeros(60), 2.0 * rng.integers(10**6, 10**7, 60) + 0.5], axis=1); acc = cost / cost.max()",
+    "omnirouter.solve(acc, cost, budget=float(cost.sum() / 2), rel_gap=0)",
+)
+CALLBACK = (
+    "acc = cost = rng.random((4000, 6))",
+    "omnirouter.solve(acc, cost, budget=1500.0, callback=lambda p: time.sleep(0.2))",
+)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("wait", [0.2, 0.9])
+@pytest.mark.parametrize("work", [LARGE, EXACT, CALLBACK], ids=["passes", "exact search", "callback"])
+def test_ctrl_c_is_raised_promptly_and_leaves_the_process_in_order(work: tuple[str, str], wait: float) -> None:
+    code = PROGRAM.format(setup=work[0], solve=work[1])
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(wait)
+    start = time.perf_counter()
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    assert out == "stopped optimal\n", errors
+    assert process.returncode == 0
+    assert time.perf_counter() - start < 5
+
+
+def test_solves_run_side_by_side_with_the_same_answers() -> None:
+    problems = [batch(6000, 5, seed) for seed in range(4)]
+    alone = [solve(*problem) for problem in problems]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda problem: solve(*problem), problems))
+    for a, b in zip(alone, together, strict=True):
+        assert a.assignment.tobytes() == b.assignment.tobytes()
+        assert a.bound == b.bound
+
+
+def test_a_solve_in_a_thread_that_gets_no_signals_ends() -> None:
+    acc, cost, caps, budget = batch(6000, 5)
+    done = []
+    thread = threading.Thread(target=lambda: done.append(solve(acc, cost, caps, budget)))
+    thread.start()
+    thread.join(60)
+    assert done[0].assignment is not None
+
+
+def test_a_callback_may_solve_another_problem() -> None:
+    acc, cost, caps, budget = batch(4000, 5)
+    inner = []
+    solve(acc, cost, caps, budget, callback=lambda _: inner.append(solve(acc[:50], cost[:50])) and None)
+    assert inner
+    assert all(solution.assignment is not None for solution in inner)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_children_forked_after_a_threaded_solve_solve_with_threads_of_their_own() -> None:
+    acc, cost, caps, budget = batch(30_000, 6)
+    expected = solve(acc, cost, caps, budget, threads=2)
+    children = []
+    for _ in range(2):
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            same = solve(acc, cost, caps, budget, threads=2).assignment.tobytes() == expected.assignment.tobytes()
+            os._exit(0 if same else 1)
+        children.append(child)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0]
+    assert np.array_equal(solve(acc, cost, caps, budget, threads=2).assignment, expected.assignment)
