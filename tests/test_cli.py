@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +40,19 @@ def test_solve_writes_a_plan_and_json(folder: Path, capsys: pytest.CaptureFixtur
     assert main(arguments) == 0
     shown = capsys.readouterr().out
     assert "proof:" in shown
-    assert "one more unit of money buys" in shown
+    assert "1% more budget (0.9) buys" in shown
+    assert "per unit of money" in shown
+
+
+@pytest.mark.parametrize("name", ["caps.json", "caps.npy"])
+def test_caps_come_from_a_file_too(folder: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    (folder / "caps.json").write_text("[null, 20, 100]")
+    np.save(folder / "caps.npy", np.array([np.inf, 20, 100]))
+    command = ["solve", str(folder / "acc.npy"), str(folder / "cost.npy"), "--caps", str(folder / name), "--json"]
+    assert main(command) == 0
+    load = json.loads(capsys.readouterr().out)["load"]
+    assert load[1] <= 20
+    assert load[2] <= 100
 
 
 def test_no_solution_is_exit_code_1_and_leaves_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,6 +63,24 @@ def test_no_solution_is_exit_code_1_and_leaves_nothing(folder: Path, capsys: pyt
     assert not out.exists()
 
 
+@pytest.mark.parametrize("flag", [[], ["--json"]])
+def test_frontier_of_an_impossible_problem_is_exit_code_1(
+    folder: Path, capsys: pytest.CaptureFixture[str], flag: list[str]
+) -> None:
+    assert main(["frontier", str(folder / "acc.npy"), str(folder / "cost.npy"), "--caps", "1,1,1", *flag]) == 1
+    shown = capsys.readouterr()
+    assert "cannot be met" in (json.loads(shown.out)["message"] if flag else shown.out)
+    assert shown.err == ""
+
+
+def test_a_cap_in_conflict_names_its_model(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["route", str(folder / "prompts.jsonl"), "--router", str(folder / "router")]
+    for model in simulate(10, seed=0).models:
+        command += ["--cap", f"{model}=2"]
+    assert main(command) == 1
+    assert "the cap 2 of nano-1b cannot be met" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -53,22 +88,36 @@ def test_no_solution_is_exit_code_1_and_leaves_nothing(folder: Path, capsys: pyt
         (["solve", "ACC", "COST", "--caps", "1,x,2"], "--caps is '1,x,2'"),
         (["solve", "ACC", "COST", "-o", "plan.xyz"], "expected a name ending in"),
         (["solve", "ACC", "COST", "-o", "nowhere/plan.npy"], "does not exist"),
+        (["solve", "ACC", "COST", "-o", "FOLDER"], "expected a name ending in"),
         (["solve", "ACC", "COST", "--min-accuracy", "85"], "min_accuracy is 85"),
+        (["solve", "PROMPTS", "COST"], "prompts.jsonl is not a .npy file"),
+        (["solve", "ACC", "COST", "--caps", "missing.json"], "missing.json: No such file"),
         (["route", "PROMPTS", "--router", "ROUTER", "--cap", "nobody=3"], "nobody"),
         (["route", "PROMPTS", "--router", "ROUTER", "--cap", "3"], "expected MODEL=N"),
+        (["route", "PROMPTS", "--router", "ROUTER", "--cap", "=3"], "expected MODEL=N"),
+        (["route", "PROMPTS", "--router", "ROUTER", "--cap", "a=3", "--cap", "a=4"], "twice"),
         (["route", "PROMPTS", "--router", "PROMPTS"], "router"),
         (["fit", "PROMPTS", "-o", "r"], "prompt"),
+        (["fit", "missing.parquet", "-o", "nowhere/r"], "the folder nowhere does not exist"),
+        (["fit", "missing.parquet", "-o", "FOLDER"], "with other files in it"),
+        (["fit", "missing.parquet", "-o", "ACC"], "which is a file"),
+        (["fit", "PROMPTS", "-o", "r", "--pool", "a", "--prices", "b"], "--pool and --prices are both given"),
+        (["demo", "--out", "FOLDER"], "with other files in it"),
+        (["frontier", "ACC", "COST", "--points", "1"], "points is 1"),
+        (["solve", "ACC"], "the following arguments are required: cost"),
         (["nonsense"], "invalid choice"),
+        ([], "required: COMMAND"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(
     folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
-    names = {"ACC": "acc.npy", "COST": "cost.npy", "PROMPTS": "prompts.jsonl", "ROUTER": "router"}
+    names = {"ACC": "acc.npy", "COST": "cost.npy", "PROMPTS": "prompts.jsonl", "ROUTER": "router", "FOLDER": ""}
     assert main([str(folder / names[word]) if word in names else word for word in arguments]) == 2
     errors = capsys.readouterr().err
+    assert errors.startswith("omnirouter: error: ")
     assert words in errors
-    assert "Traceback" not in errors
+    assert errors.count("\n") == 1
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
@@ -97,14 +146,84 @@ def test_frontier_rises(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_demo_says_simulated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "--out", str(tmp_path / "demo"), "--queries", "200"]) == 0
-    shown = capsys.readouterr().out
-    assert shown.count("simulated") >= 2
-    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["curve.png", "plan.csv"]
-
-
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("demo", "solve", "fit", "route", "frontier"):
         assert main([command, "--help"]) == 0
         assert f"example: omnirouter {command}" in capsys.readouterr().out
+
+
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("omnirouter 0.")
+
+
+def test_a_model_name_is_not_markup(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"prompt": f"question {i}", "model": name, "score": 1, "cost": 1.0} for i in range(20) for name in "ab"]
+    text = "\n".join(json.dumps({**row, "model": f"{row['model']}[bold]"}) for row in rows)
+    (tmp_path / "history.jsonl").write_text(text)
+    assert main(["fit", str(tmp_path / "history.jsonl"), "-o", str(tmp_path / "router")]) == 0
+    assert main(["route", str(folder / "prompts.jsonl"), "--router", str(tmp_path / "router")]) == 0
+    assert "b[bold]" in capsys.readouterr().out
+
+
+def test_a_failed_write_leaves_the_old_file(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "plan.npy"
+    out.write_bytes(b"old")
+
+    def fail(file: object, array: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("numpy.save", fail)
+    assert main(["solve", str(folder / "acc.npy"), str(folder / "cost.npy"), "-o", str(out)]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.npy"]
+    assert out.read_bytes() == b"old"
+
+
+def omnirouter(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "omnirouter", *map(str, arguments)]
+
+
+def test_json_is_all_that_a_process_prints(folder: Path) -> None:
+    command = omnirouter("solve", folder / "acc.npy", folder / "cost.npy", "--budget", "90", "--json")
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["status"] == "optimal"
+    assert done.stderr == ""
+
+
+def test_a_terminal_without_unicode_gets_a_table(folder: Path) -> None:
+    command = omnirouter("frontier", folder / "acc.npy", folder / "cost.npy", "--points", "2")
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=ascii_only)
+    assert "bound" in done.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_ctrl_c_is_exit_code_130_and_leaves_nothing(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("acc", "cost"):
+        np.save(tmp_path / f"{name}.npy", rng.random((100_000, 10), dtype=np.float32))
+    # So many budgets that the signal comes in the middle; a signal during the imports would end Python itself.
+    code = "import sys; from omnirouter.cli import main; print('ready', flush=True); sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "frontier", "acc.npy", "cost.npy", "--points", "100000", "-o", "curve.json"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors == "omnirouter: interrupted\n"
+    assert out == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["acc.npy", "cost.npy"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")
+def test_a_reader_that_leaves_is_not_an_error(folder: Path) -> None:
+    command = omnirouter("frontier", folder / "acc.npy", folder / "cost.npy", "--points", "2")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(timeout=60) == 141
+    process.stderr.close()

@@ -42,22 +42,50 @@ class Frontier:
         """Plain lists, ready for JSON."""
         return {name: getattr(self, name).tolist() for name in Frontier.__slots__}
 
-    def plot(self, path: str | Path, points: Sequence[tuple[str, float, float]] = (), title: str = "") -> None:
-        """Draw the curve, and named points (label, spend, accuracy) on it, into a PNG, SVG or PDF file."""
+    def plot(
+        self,
+        path: str | Path,
+        *,
+        plan: tuple[float, float] | None = None,
+        singles: Sequence[tuple[str, float, float]] = (),
+        title: str = "",
+    ) -> None:
+        """Draw the curve into a PNG, SVG or PDF file.
+
+        Parameters
+        ----------
+        path : str or Path
+            Its suffix chooses the format.
+        plan : (spend, accuracy), optional
+            A plan to mark.
+        singles : sequence of (model, spend, accuracy)
+            What each model costs and scores when it answers everything.
+        title : str
+            Shown above the picture.
+
+        Raises
+        ------
+        MissingExtraError
+            When matplotlib is not installed.
+        """
+        # A Figure of its own needs no backend and no pyplot, and so leaves the caller's settings alone.
         figure = require("matplotlib.figure", extra="plot").Figure(figsize=(7.5, 4.8), layout="constrained")
         axes = figure.subplots()
-        axes.plot(self.spend, self.accuracy, "-", color="tab:blue", label="best plans (expected)")
-        middle = np.sqrt(self.spend.min() * self.spend.max())
-        for at, (label, spend, accuracy) in enumerate(points):
-            plan = at == 0
-            style = {"marker": "o", "color": "tab:red", "ms": 9} if plan else {"marker": "x", "color": "0.35", "ms": 6}
-            axes.plot([spend], [accuracy], linestyle="", **style)
-            right = spend > middle
-            place = {"xytext": (-8, 8) if plan else (-8 if right else 8, -12), "ha": "right" if right else "left"}
-            axes.annotate(label, (spend, accuracy), textcoords="offset points", fontsize=8, **place)
-        axes.set_xscale("log")
-        axes.set_xlabel("spend for the batch, money")
-        axes.set_ylabel("expected accuracy, mean over queries")
+        axes.plot(self.spend, self.accuracy, "-", color="tab:blue", label="best plans within the limits")
+        if singles:
+            spends, means = [spend for _, spend, _ in singles], [mean for _, _, mean in singles]
+            axes.plot(spends, means, "x", color="0.3", label="one model for everything")
+        for model, spend, mean in singles:
+            # Below the point: a single model lies under the curve, unless it breaks a cap.
+            right = spend == max(spends) and len(singles) > 1
+            place = {"xytext": (4, -6) if right else (6, -4), "ha": "right" if right else "left", "va": "top"}
+            axes.annotate(model, (spend, mean), textcoords="offset points", fontsize=8, **place)
+        if plan is not None:
+            axes.plot(*plan, "o", color="tab:red", ms=9, label="the plan")
+        if min(self.spend.min(), *(spend for _, spend, _ in singles), 1.0) > 0:
+            axes.set_xscale("log")
+        axes.set_xlabel("spend for the batch (money of the prices)")
+        axes.set_ylabel("expected accuracy (mean over queries)")
         axes.set_title(title)
         axes.grid(alpha=0.3)
         axes.legend(loc="lower right")
@@ -96,6 +124,8 @@ def frontier(
 
     Raises
     ------
+    ValueError, TypeError
+        Bad input, as in `omnirouter.solve`; fewer than two points, or no budgets.
     SolveError
         Not even the cheapest plan is possible, or a budget admits no plan.
 
@@ -115,7 +145,9 @@ def frontier(
         # The ends must not fall short of their plans by rounding.
         grid[0], grid[-1] = least, most
     else:
-        grid = np.atleast_1d(np.asarray(budgets, dtype=np.float64))
+        grid = np.asarray(budgets, dtype=np.float64)
+        if grid.ndim != 1 or len(grid) == 0:
+            raise ValueError(f"budgets has shape {grid.shape}, expected (k,) with at least one budget")
     rows, duals = [], None
     for done, budget in enumerate(grid):
         solution = solve(acc, cost, caps, float(budget), warm_start=duals, **fixed).raise_for_status()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnirouter.cli import report
-from omnirouter.cli.files import check_target, write_table
+from omnirouter.cli.files import check_folder, check_target, write_table
 from omnirouter.curve import frontier as solve_frontier
 from omnirouter.outcomes import Outcomes, read_prompts
 from omnirouter.outcomes.writing import replacing
 from omnirouter.pool import Pool
-from omnirouter.router import Router
+from omnirouter.router import MANIFEST, Router
 from omnirouter.solver import solve as solve_matrices
 
 __all__ = ["demo", "fit", "frontier", "route", "solve"]
@@ -26,7 +27,8 @@ def solve(arguments: argparse.Namespace) -> bool:
     """``omnirouter solve``."""
     check_target(arguments.out, (".npy", ".csv", ".json"))
     acc, cost = _matrix(arguments.acc), _matrix(arguments.cost)
-    solution = solve_matrices(acc, cost, _caps(arguments.caps), **_limits(arguments))
+    with report.solving(quiet=arguments.json) as callback:
+        solution = solve_matrices(acc, cost, _caps(arguments.caps), callback=callback, **_limits(arguments))
     if solution.assignment is not None and arguments.out is not None:
         plan = solution.assignment
         with replacing(arguments.out) as path:
@@ -46,11 +48,12 @@ def solve(arguments: argparse.Namespace) -> bool:
 
 def fit(arguments: argparse.Namespace) -> bool:
     """``omnirouter fit``."""
+    check_folder(arguments.out, (MANIFEST,))
+    if arguments.pool is not None and arguments.prices is not None:
+        raise ValueError("--pool and --prices are both given, expected one of them")
     outcomes = Outcomes.read(arguments.history)
     if arguments.split is not None:
         outcomes = outcomes.select(split=arguments.split)
-    if arguments.pool is not None and arguments.prices is not None:
-        raise ValueError("--pool and --prices are both given, expected one of them")
     pool = None
     if arguments.pool is not None:
         pool = Pool.read(arguments.pool)
@@ -71,11 +74,12 @@ def fit(arguments: argparse.Namespace) -> bool:
 def route(arguments: argparse.Namespace) -> bool:
     """``omnirouter route``."""
     check_target(arguments.out, (".parquet", ".csv", ".jsonl"))
-    caps = dict(_cap(text) for text in arguments.cap)
+    caps = _caps_by_name(arguments.cap)
     prompts = read_prompts(arguments.prompts)
     router = Router.load(arguments.router, threads=arguments.threads)
-    with report.progress("embedding", quiet=arguments.json) as progress:
-        routing = router.route(prompts.prompts, caps=caps or None, progress=progress, **_limits(arguments))
+    with report.embedding_then_solving(quiet=arguments.json) as (progress, callback):
+        limits = _limits(arguments)
+        routing = router.route(prompts.prompts, caps=caps or None, progress=progress, callback=callback, **limits)
     solution = routing.solution
     if solution.assignment is not None and arguments.out is not None:
         table = routing.to_table()
@@ -113,8 +117,9 @@ def frontier(arguments: argparse.Namespace) -> bool:
 
 def demo(arguments: argparse.Namespace) -> bool:
     """``omnirouter demo``."""
-    from omnirouter.demo import run  # the demo needs every extra
+    from omnirouter.demo import FILES, run  # the demo needs every extra
 
+    check_folder(arguments.out, FILES)
     result = run(arguments.out, n_queries=arguments.queries, seed=arguments.seed, quiet=arguments.json)
     if arguments.json:
         print(json.dumps(result.to_dict()))
@@ -142,17 +147,30 @@ def _matrix(path: Path) -> NDArray[Any]:
 def _caps(text: str | None) -> list[float | None] | None:
     if text is None:
         return None
+    path = Path(text)
+    if path.suffix == ".npy":
+        return _matrix(path).tolist()  # type: ignore[no-any-return]
+    if path.suffix == ".json":
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+        except ValueError as error:
+            raise ValueError(f"{path} is not a JSON list of numbers and nulls: {error}") from None
     try:
         return [None if entry.strip().lower() == "none" else float(entry) for entry in text.split(",")]
     except ValueError:
-        raise ValueError(f"--caps is {text!r}, expected numbers or 'none', separated by commas") from None
+        raise ValueError(f"--caps is {text!r}, expected numbers or 'none', separated by commas, or a file") from None
 
 
-def _cap(text: str) -> tuple[str, float]:
-    name, equals, number = text.rpartition("=")
-    try:
-        if not equals or not name:
-            raise ValueError
-        return name, float(number)
-    except ValueError:
-        raise ValueError(f"--cap is {text!r}, expected MODEL=N") from None
+def _caps_by_name(texts: Sequence[str]) -> dict[str, float]:
+    caps: dict[str, float] = {}
+    for text in texts:
+        name, _, number = text.rpartition("=")
+        if name in caps:
+            raise ValueError(f"--cap names the model {name!r} twice")
+        try:
+            caps[name] = float(number)
+        except ValueError:
+            name = ""
+        if not name:
+            raise ValueError(f"--cap is {text!r}, expected MODEL=N") from None
+    return caps

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from omnirouter.extras import require
 
-__all__ = ["check_target", "write_table"]
+__all__ = ["check_folder", "check_target", "write_table"]
 
 
 def check_target(path: Path | None, suffixes: Sequence[str]) -> None:
@@ -19,8 +20,28 @@ def check_target(path: Path | None, suffixes: Sequence[str]) -> None:
         return
     if path.suffix not in suffixes:
         raise ValueError(f"--out is {path}, expected a name ending in {', '.join(suffixes)}")
+    if path.is_dir():
+        raise ValueError(f"--out is {path}, which is a folder, expected a file")
+    _check_parent(path)
+
+
+def check_folder(path: Path, contents: Sequence[str]) -> None:
+    """Refuse a folder to write that is in use for something else, before any work is done.
+
+    It may be new, empty, or hold one of the files named in `contents`.
+    """
+    _check_parent(path)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"--out is {path}, which is a file, expected a folder")
+    if path.is_dir() and any(path.iterdir()) and not any((path / name).is_file() for name in contents):
+        raise ValueError(f"--out is {path}, a folder with other files in it, expected a new or empty one")
+
+
+def _check_parent(path: Path) -> None:
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"--out is {path}, but the folder {path.parent} does not exist")
+        raise ValueError(f"--out is {path}, but the folder {path.parent} does not exist")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ValueError(f"--out is {path}, but the folder {path.parent} cannot be written to")
 
 
 def write_table(path: Path, suffix: str, columns: Mapping[str, list[Any]]) -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from omnirouter import __version__
 from omnirouter.cli import commands
-from omnirouter.errors import OmniRouterError
+from omnirouter.errors import OmniRouterError, SolveError
 
 __all__ = ["main"]
 
 SOLVED, NO_SOLUTION, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
+READER_LEFT = 141  # standard output was closed early, as by `| head`
+CAPS = "most queries per model: numbers or 'none' separated by commas, or a .npy or JSON file of them"
 EPILOG = "exit codes: 0 solved, 1 no solution, 2 bad usage, 130 interrupted"
 
 
@@ -24,19 +29,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:  # argparse has printed why
         return int(end.code or 0)
     try:
-        return SOLVED if arguments.run(arguments) else NO_SOLUTION
+        solved = arguments.run(arguments)
+        sys.stdout.flush()
+        return SOLVED if solved else NO_SOLUTION
     except KeyboardInterrupt:
         print("omnirouter: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except SolveError as error:
+        print(json.dumps({"message": str(error)}) if arguments.json else error)
+        return NO_SOLUTION
+    except BrokenPipeError:
+        # The interpreter flushes standard output once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_LEFT
     except (OmniRouterError, ValueError, TypeError, OSError) as error:
-        print(f"omnirouter: error: {error}", file=sys.stderr)
+        print(f"omnirouter: error: {_in_a_line(error)}", file=sys.stderr)
         return BAD_USAGE
 
 
+def _in_a_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_USAGE, f"omnirouter: error: {message} (see {self.prog} --help)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="omnirouter", description="Budget-constrained LLM routing with a proof.", epilog=EPILOG
-    )
+    parser = _Parser(prog="omnirouter", description="Budget-constrained LLM routing with a proof.", epilog=EPILOG)
     parser.add_argument("--version", action="version", version=f"omnirouter {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -65,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     solve.add_argument("acc", type=Path, help="(n, m) .npy file of expected accuracies")
     solve.add_argument("cost", type=Path, help="(n, m) .npy file of expected costs")
-    solve.add_argument("--caps", help="most queries per model, separated by commas; 'none' for no limit")
+    solve.add_argument("--caps", help=CAPS)
     _limits(solve)
     solve.add_argument("-o", "--out", type=Path, help="write the plan: .npy, .csv or .json")
 
@@ -93,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     frontier = add("frontier", "solve for a range of budgets", "frontier acc.npy cost.npy -o curve.png", commands.frontier)
     frontier.add_argument("acc", type=Path, help="(n, m) .npy file of expected accuracies")
     frontier.add_argument("cost", type=Path, help="(n, m) .npy file of expected costs")
-    frontier.add_argument("--caps", help="most queries per model, separated by commas; 'none' for no limit")
+    frontier.add_argument("--caps", help=CAPS)
     frontier.add_argument("--points", type=int, default=30, help="number of budgets")
     frontier.add_argument("-o", "--out", type=Path, help="write the curve: .json, .csv or .png")
     _json(frontier)

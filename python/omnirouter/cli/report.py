@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
 from omnirouter.curve import Frontier
 from omnirouter.extras import require
-from omnirouter.solution import Solution
+from omnirouter.solution import Progress, Solution
 
-__all__ = ["helps_most", "progress", "show_curve", "show_solution"]
+__all__ = ["embedding_then_solving", "helps_most", "progress", "show_curve", "show_solution", "solving"]
 
 
 @contextmanager
@@ -27,18 +29,52 @@ def progress(words: str, *, quiet: bool) -> Iterator[Callable[[int, int], None] 
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+@contextmanager
+def solving(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """The proven gap so far on a terminal's standard error; nothing elsewhere."""
+    console = require("rich.console", extra="predict").Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    with console.status("solving") as status:
+        yield lambda state: status.update(_stands(state))
+
+
+@contextmanager
+def embedding_then_solving(
+    *, quiet: bool
+) -> Iterator[tuple[Callable[[int, int], None] | None, Callable[[Progress], None] | None]]:
+    """One bar for the work of `Router.route`; a terminal shows one live display at a time."""
+    console = require("rich.console", extra="predict").Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield None, None
+        return
+    with require("rich.progress", extra="predict").Progress(console=console, transient=True) as bar:
+        task = bar.add_task("embedding", total=None)
+        yield (
+            lambda done, total: bar.update(task, completed=done, total=total),
+            lambda state: bar.update(task, description=_stands(state), total=None),
+        )
+
+
+def _stands(state: Progress) -> str:
+    gap = f", gap {state.gap:.1e}" if math.isfinite(state.gap) else ""
+    return f"solving: {state.phase}{gap}"
+
+
 def show_solution(solution: Solution, models: Sequence[str], note: str = "") -> None:
     """Print the plan per model, totals, proof and the largest shadow prices, or why there is no plan."""
     if solution.assignment is None:
-        print(solution.message)
+        print(re.sub(r"caps\[(\d+)\] (\S+)", lambda hit: f"the cap {hit[2]} of {models[int(hit[1])]}", solution.message))
         return
     problem, plan = solution.problem, solution.assignment
     queries = np.arange(len(plan))
     acc = problem.acc[queries, plan].astype(np.float64)
     cost = problem.cost[queries, plan].astype(np.float64)
     caps = next((resource.limit for resource in problem.resources if resource.name == "caps"), None)
-    title = "plan" + (f" ({note})" if note else "")
-    table = require("rich.table", extra="predict").Table(title=title)
+    note = f" ({note})" if note else ""
+    table = require("rich.table", extra="predict").Table(title=f"plan{note}")
+    text = require("rich.text", extra="predict").Text
     for name in ("model", "queries", "spend", "expected accuracy", "cap use", "price of a slot"):
         table.add_column(name, justify="left" if name == "model" else "right", overflow="fold")
     for j, model in enumerate(models):
@@ -47,19 +83,19 @@ def show_solution(solution: Solution, models: Sequence[str], note: str = "") -> 
         use = f"{solution.load[j] / cap:.0%} of {cap:.0f}" if 0 < cap < math.inf else ("0" if cap == 0 else "-")
         mean = f"{acc[mine].mean():.3f}" if mine.any() else "-"
         price = f"{solution.duals.caps[j]:.4g}" if solution.duals.caps[j] > 0 else "-"
-        table.add_row(model, f"{solution.load[j]}", f"{cost[mine].sum():.6g}", mean, use, price)
+        # As Text: a model's name may hold what rich takes for markup.
+        table.add_row(text(model), f"{solution.load[j]}", f"{cost[mine].sum():.6g}", mean, use, price)
     table.add_section()
     table.add_row("all", f"{len(plan)}", f"{solution.spend:.6g}", f"{solution.accuracy:.3f}", "", "")
-    console = require("rich.console", extra="predict").Console()
-    console.print(table)
+    _print_table(table)
     unit = "cost" if problem.objective == "cost" else "correct answers"
     better = "less" if problem.objective == "cost" else "more"
     print(
-        f"proof: {unit} {solution.objective:.6g}; no plan has {better} than {solution.bound:.6g} (gap {solution.gap:.1e}, "
-        f"{solution.status.value}, {solution.info.total_time:.3f} s)"
+        f"proof{note}: {unit} {solution.objective:.6g}; no plan has {better} than {solution.bound:.6g} "
+        f"(gap {solution.gap:.1e}, {solution.status.value}, {solution.info.total_time:.3f} s)"
     )
     for line in helps_most(solution, models):
-        print(line)
+        print(f"what would help{note}: {line}")
 
 
 def helps_most(solution: Solution, models: Sequence[str], most: int = 3) -> list[str]:
@@ -69,20 +105,31 @@ def helps_most(solution: Solution, models: Sequence[str], most: int = 3) -> list
     gain = "saves {:.4g}" if cheapest else "buys {:.4g} correct answers (expected)"
     lines = []
     if duals.budget > 0:
-        lines.append("what would help: one more unit of money " + gain.format(duals.budget))
+        budget = next(float(resource.limit[0]) for resource in solution.problem.resources if resource.name == "budget")
+        share = f"1% more budget ({budget / 100:.3g}) {gain.format(duals.budget * budget / 100)}, at a price of "
+        lines.append(f"{share}{duals.budget:.4g} per unit of money")
     if duals.min_accuracy > 0:
-        lines.append("what would help: one point less of accuracy " + gain.format(duals.min_accuracy / 100))
+        lines.append("one point less of accuracy " + gain.format(duals.min_accuracy / 100))
     for j in np.argsort(-duals.caps, kind="stable")[:most]:
         if duals.caps[j] > 0:
-            lines.append(f"what would help: one more query on {models[j]} " + gain.format(duals.caps[j]))
-    return lines or ["no limit binds: more money or capacity would change nothing"]
+            lines.append(f"one more query on {models[j]} " + gain.format(duals.caps[j]))
+    return lines or ["nothing; no limit binds, more money or capacity would change nothing"]
 
 
 def show_curve(curve: Frontier) -> None:
     """Print the curve as a table."""
-    table = require("rich.table", extra="predict").Table(title="cost–accuracy curve")
+    table = require("rich.table", extra="predict").Table(title="cost-accuracy curve")
     for name in ("budget", "spend", "accuracy", "bound", "correct answers per unit of money"):
         table.add_column(name, justify="right")
     for row in zip(curve.budgets, curve.spend, curve.accuracy, curve.bound, curve.price, strict=True):
         table.add_row(f"{row[0]:.6g}", f"{row[1]:.6g}", f"{row[2]:.4f}", f"{row[3]:.4f}", f"{row[4]:.4g}")
-    require("rich.console", extra="predict").Console().print(table)
+    _print_table(table)
+
+
+def _print_table(table: Any) -> None:
+    console = require("rich.console", extra="predict").Console()
+    if not console.is_terminal:
+        console.width = max(console.width, 120)  # a file has no width; 80 would break names
+    with console.capture() as shown:  # rich would end the process where the reader of a pipe has left
+        console.print(table)
+    print(shown.get(), end="")

@@ -16,8 +16,9 @@ from omnirouter.outcomes.writing import replacing
 from omnirouter.router import Router
 from omnirouter.routing import Routing
 
-__all__ = ["Result", "run"]
+__all__ = ["FILES", "Result", "run"]
 
+FILES = ("plan.csv", "curve.png")
 HISTORY = 2_000
 BUDGET_SHARE = 0.15
 
@@ -46,9 +47,9 @@ class Result:
         """The comparison, and the files."""
         return "\n".join(
             (
-                f"simulated, realised: the plan scores {self.realised_accuracy:.3f} for {self.realised_spend:.4f}; the best "
-                f"single model within the budget of {self.budget:.4f}, {self.single}, scores {self.single_accuracy:.3f} "
-                f"for {self.single_spend:.4f}",
+                f"realised (simulated): the plan scores {self.realised_accuracy:.3f} for {self.realised_spend:.4f}; the "
+                f"best single model within the budget of {self.budget:.4f}, {self.single}, chosen in hindsight, scores "
+                f"{self.single_accuracy:.3f} for {self.single_spend:.4f}",
                 *(f"wrote {path}" for path in self.files),
             )
         )
@@ -80,12 +81,18 @@ def run(out: Path, *, n_queries: int = 1000, seed: int = 0, quiet: bool = False)
     limits = [caps.get(name) for name in router.models]
     with progress("curve", quiet=quiet) as bar:
         curve = frontier(prediction.acc, prediction.cost, limits, progress=bar)
-    points = [("the plan", routing.solution.spend, routing.solution.accuracy)]
+    singles_expected = []
     for j, name in enumerate(router.models):
         spend, accuracy = prediction.cost[:, j].sum(dtype=np.float64), prediction.acc[:, j].mean(dtype=np.float64)
-        points.append((f"{name} alone" if name not in caps else f"{name} alone (ignores its cap)", spend, accuracy))
+        label = f"{name} (breaks its cap)" if name in caps else name
+        singles_expected.append((label, float(spend), float(accuracy)))
     with replacing(out / "curve.png") as path:
-        curve.plot(path, points, title=f"Simulated data: {n_queries} queries, {len(router.models)} models")
+        curve.plot(
+            path,
+            plan=(routing.solution.spend, routing.solution.accuracy),
+            singles=singles_expected,
+            title=f"Simulated data: {n_queries} queries, {len(router.models)} models",
+        )
     return Result(
         routing=routing,
         budget=budget,
