@@ -165,8 +165,9 @@ impl Planner<'_> {
         let node_limit = if proves { self.node_limit(rows) } else { CORE_NODES };
         let (scale, fixed) = (relaxed.scale.objective, rows.fixed_objective.value());
         let to_rows = |objective: f64| objective * scale - fixed;
-        let limit = left_over(oracle, self.goal, rows, &relaxed.scale);
-        let finest = self.resolution(rows, relaxed).max(0.999 * grain(rows));
+        let mut limit = left_over(oracle, self.goal, rows, &relaxed.scale);
+        round_to_grain(rows, &mut limit);
+        let finest = self.resolution(rows, relaxed).max(0.999 * grain(rows.objective.iter().copied()));
         let rel_gap = self.settings.rel_gap;
         let margin = |best: f64| {
             let allowed = 0.999 * rel_gap * ((best + fixed) / scale).abs() * scale;
@@ -189,7 +190,7 @@ impl Planner<'_> {
     /// objective goes in coarser steps.
     fn resolution(&self, rows: &Rows, relaxed: &Relaxed) -> f64 {
         let tiny = 1e-12 * (1.0 + relaxed.bound.abs() * relaxed.scale.objective);
-        if tiny < 0.999 * grain(rows) {
+        if tiny < 0.999 * grain(rows.objective.iter().copied()) {
             0.0
         } else {
             tiny
@@ -233,6 +234,20 @@ impl Planner<'_> {
         let objective = if self.out.plan.is_some() { self.out.objective } else { f64::NAN };
         let (bound, objective) = (self.sign * self.out.bound, self.sign * objective);
         self.watch.report(&Progress { phase, queries: rows.len(), bound, objective })
+    }
+}
+
+/// Where all that can be used of a limit comes in multiples of a power of two (accuracies k/16, counts), the rest of the limit
+/// beyond the last multiple is of no use: a Chvátal–Gomory cut.
+fn round_to_grain(rows: &Rows, limit: &mut [f64]) {
+    let mut usage: Vec<Vec<f64>> = vec![Vec::new(); limit.len() + 1];
+    rows.usage.iter().zip(&rows.limit).for_each(|(&amount, &k)| usage[k as usize].push(amount));
+    for (limit, usage) in limit.iter_mut().zip(usage) {
+        let grain = grain(usage.into_iter());
+        if grain > 0.0 {
+            // The sums behind the limit carry rounding errors; what is a multiple up to those stays.
+            *limit = (*limit / grain + 1e-6).floor() * grain;
+        }
     }
 }
 

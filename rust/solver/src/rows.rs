@@ -212,19 +212,20 @@ impl Rows {
         out.push_pair(self.model[pair], self.objective[pair], usage);
     }
 
-    /// The same pairs with two more resources: how many rows are on a model, counted up and counted down, so that a search can
-    /// limit loads from both sides. Their limits follow the others: `n_models` for "at most", then `n_models` for "at least".
-    pub(crate) fn with_loads(&self, n_models: usize) -> Self {
-        if n_models == 0 {
+    /// The same pairs with two more resources: how many chosen pairs are of a kind, counted up and counted down, so that a
+    /// search can limit loads from both sides. Their limits follow the others: `n_kinds` for "at most", then `n_kinds` for "at
+    /// least".
+    pub(crate) fn with_loads(&self, kind: &[u32], n_kinds: usize) -> Self {
+        if n_kinds == 0 {
             return self.clone();
         }
-        let (mut out, first) = (Self::new(self.n_resources + 2, self.n_limits + 2 * n_models), self.n_limits as u32);
+        let (mut out, first) = (Self::new(self.n_resources + 2, self.n_limits + 2 * n_kinds), self.n_limits as u32);
         for row in 0..self.len() {
             for pair in self.pairs(row) {
                 let at = pair * self.n_resources..(pair + 1) * self.n_resources;
-                let none = |limit: u32| if limit == first { first + 2 * n_models as u32 } else { limit };
+                let none = |limit: u32| if limit == first { first + 2 * n_kinds as u32 } else { limit };
                 let own = self.usage[at.clone()].iter().copied().zip(self.limit[at].iter().map(|&k| none(k)));
-                let (up, down) = (first + self.model[pair], first + n_models as u32 + self.model[pair]);
+                let (up, down) = (first + kind[pair], first + n_kinds as u32 + kind[pair]);
                 out.push_pair(self.model[pair], self.objective[pair], own.chain([(1.0, up), (-1.0, down)]));
             }
             out.end_row(self.query[row]);

@@ -14,6 +14,11 @@ use crate::rows::Rows;
 const WHOLE: f64 = 1e-7;
 /// Loads closer than this to a whole number count as whole.
 const LOAD_WHOLE: f64 = 1e-6;
+/// Kinds of pairs, and parts of the rows, that a search counts loads for.
+const MOST_KINDS: usize = 48;
+const MOST_PARTS: usize = 4;
+/// Ratio of neighbours in sorted order at which the rows are parted.
+const JUMP: f64 = 1.5;
 /// Memory for open nodes.
 const OPEN_BYTES: usize = 1 << 26;
 /// Once there is a plan, a repair is tried on one node in so many.
@@ -32,7 +37,7 @@ pub(crate) struct Task<'t> {
     pub(crate) margin: &'t dyn Fn(f64) -> f64,
     /// Nodes allowed.
     pub(crate) node_limit: usize,
-    /// Whether to split on the loads of models before single rows: what rows of nearly equal data need.
+    /// Whether to split on loads before single rows: what rows of nearly equal data need.
     pub(crate) split_loads: bool,
 }
 
@@ -58,15 +63,16 @@ pub(crate) fn search(
     watch: &dyn Watch,
     accept: Accept<'_>,
 ) -> Found {
-    let n_models = if task.split_loads { rows.model.iter().max().map_or(0, |&last| last as usize + 1) } else { 0 };
-    let extended = rows.with_loads(n_models);
-    let unlimited = [rows.len() as f64, 0.0].into_iter().flat_map(|limit| std::iter::repeat_n(limit, n_models));
+    let (kind, n_kinds) = if task.split_loads { kinds(rows) } else { (Vec::new(), 0) };
+    let extended = rows.with_loads(&kind, n_kinds);
+    let unlimited = [rows.len() as f64, 0.0].into_iter().flat_map(|limit| std::iter::repeat_n(limit, n_kinds));
     let limit: Vec<f64> = limit.into_iter().chain(unlimited).collect();
-    let prices: Vec<f64> = prices.iter().copied().chain(vec![0.0; 2 * n_models]).collect();
+    let prices: Vec<f64> = prices.iter().copied().chain(vec![0.0; 2 * n_kinds]).collect();
     let node_bytes = 8 * (limit.len() * (limit.len() + 4) + 2 * rows.len()) + rows.model.len();
     let mut tree = Tree {
         rows: &extended,
-        n_models,
+        kind,
+        n_kinds,
         classes: classes(rows),
         task,
         watch,
@@ -86,8 +92,9 @@ pub(crate) fn search(
 
 struct Tree<'r, 't> {
     rows: &'r Rows,
-    /// Models whose loads may be split on.
-    n_models: usize,
+    /// The kind of each pair, where loads may be split on.
+    kind: Vec<u32>,
+    n_kinds: usize,
     classes: Vec<usize>,
     task: &'t Task<'t>,
     watch: &'t dyn Watch,
@@ -173,8 +180,8 @@ impl<'r> Tree<'r, '_> {
                 self.keep(repaired);
             }
         }
-        if let Some((model, load)) = self.divided_load(&node, &fractions) {
-            self.split_load(&node, model, load, value);
+        if let Some((kind, load)) = self.divided_load(&node, &fractions) {
+            self.split_load(&node, kind, load, value);
             return Ok(());
         }
         let accepted = accepted.filter(|_| whole);
@@ -192,27 +199,27 @@ impl<'r> Tree<'r, '_> {
         Ok(())
     }
 
-    /// The model whose load is farthest from a whole number at the vertex.
+    /// The kind of pairs whose load is farthest from a whole number at the vertex.
     fn divided_load(&self, node: &Ascent<'r>, fractions: &[(usize, usize, f64)]) -> Option<(usize, f64)> {
-        let mut loads = vec![0.0; self.n_models];
-        if self.n_models == 0 {
+        let mut loads = vec![0.0; self.n_kinds];
+        if self.n_kinds == 0 {
             return None;
         }
-        node.key.iter().for_each(|&pair| loads[self.rows.model[pair] as usize] += 1.0);
+        node.key.iter().for_each(|&pair| loads[self.kind[pair] as usize] += 1.0);
         for &(row, pair, fraction) in fractions {
-            loads[self.rows.model[pair] as usize] += fraction - f64::from(u8::from(pair == node.key[row]));
+            loads[self.kind[pair] as usize] += fraction - f64::from(u8::from(pair == node.key[row]));
         }
         let far = |load: f64| (load - load.round()).abs();
-        let (model, load) = loads.into_iter().enumerate().max_by(|a, b| far(a.1).total_cmp(&far(b.1)))?;
-        (far(load) > LOAD_WHOLE).then_some((model, load))
+        let (kind, load) = loads.into_iter().enumerate().max_by(|a, b| far(a.1).total_cmp(&far(b.1)))?;
+        (far(load) > LOAD_WHOLE).then_some((kind, load))
     }
 
     /// Pushes "at least the next whole load" and "at most the last", the nearer one to be visited first.
-    fn split_load(&mut self, node: &Ascent<'r>, model: usize, load: f64, value: f64) {
-        let first = self.rows.n_limits - 2 * self.n_models;
+    fn split_load(&mut self, node: &Ascent<'r>, kind: usize, load: f64, value: f64) {
+        let first = self.rows.n_limits - 2 * self.n_kinds;
         let (mut fewer, mut more) = (node.clone(), node.clone());
-        fewer.set_limit(first + model, load.floor());
-        more.set_limit(first + self.n_models + model, -load.ceil());
+        fewer.set_limit(first + kind, load.floor());
+        more.set_limit(first + self.n_kinds + kind, -load.ceil());
         let nearer_last = if load - load.floor() < 0.5 { [more, fewer] } else { [fewer, more] };
         self.open.extend(nearer_last.into_iter().map(|child| (child, value)));
         self.diving = true;
@@ -251,6 +258,40 @@ impl<'r> Tree<'r, '_> {
     }
 }
 
+/// The kind of each pair, and their number: the model, and how much is at stake in the row.
+///
+/// Rows are sorted by the spread of what their pairs cost and use, and parted where that jumps: counting the dear ones on a
+/// model is what a cover inequality of the knapsack would do.
+fn kinds(rows: &Rows) -> (Vec<u32>, usize) {
+    let n_models = rows.model.iter().max().map_or(0, |&last| last as usize + 1);
+    let most_parts = (MOST_KINDS / n_models.max(1)).clamp(1, MOST_PARTS);
+    let mut stakes: Vec<(f64, usize)> = (0..rows.len()).map(|row| (stake(rows, row), row)).collect();
+    stakes.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let ratio = |at: usize| stakes[at].0 / stakes[at - 1].0.max(f64::MIN_POSITIVE);
+    let mut jumps: Vec<usize> = (1..stakes.len()).filter(|&at| ratio(at) > JUMP).collect();
+    jumps.sort_by(|&a, &b| ratio(b).total_cmp(&ratio(a)));
+    jumps.truncate(most_parts - 1);
+    let mut kind = vec![0; rows.model.len()];
+    for (at, &(_, row)) in stakes.iter().enumerate() {
+        let part = jumps.iter().filter(|&&jump| jump <= at).count();
+        rows.pairs(row).for_each(|pair| kind[pair] = (part * n_models) as u32 + rows.model[pair]);
+    }
+    (kind, n_models * (jumps.len() + 1))
+}
+
+/// The spread of the objective and of each resource within a row, added up in the scaled units.
+fn stake(rows: &Rows, row: usize) -> f64 {
+    let spread = |values: &mut dyn Iterator<Item = f64>| {
+        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
+        high - low
+    };
+    let mut stake = spread(&mut rows.pairs(row).map(|pair| rows.objective[pair]));
+    for r in 0..rows.n_resources {
+        stake += spread(&mut rows.pairs(row).map(|pair| rows.usage[pair * rows.n_resources + r]));
+    }
+    stake
+}
+
 /// A number per row, equal for rows with the same pairs.
 fn classes(rows: &Rows) -> Vec<usize> {
     let mut seen: HashMap<Vec<u64>, usize> = HashMap::new();
@@ -267,9 +308,9 @@ fn classes(rows: &Rows) -> Vec<usize> {
         .collect()
 }
 
-/// The largest power of two of which every objective is a multiple, or 0 where that is too fine to be of use.
-pub(crate) fn grain(rows: &Rows) -> f64 {
-    let finest = rows.objective.iter().filter(|x| **x != 0.0).map(|x| {
+/// The largest power of two of which every number is a multiple, or 0 where that is too fine to be of use.
+pub(crate) fn grain(numbers: impl Iterator<Item = f64>) -> f64 {
+    let finest = numbers.filter(|x| *x != 0.0).map(|x| {
         let bits = x.to_bits();
         let exponent = ((bits >> 52) & 0x7ff) as i32 - 1075;
         exponent + (bits & ((1 << 52) - 1) | (1 << 52)).trailing_zeros() as i32
