@@ -14,6 +14,9 @@ const CORE_NODES: usize = 500;
 const GAP_WORK: usize = 1_000_000_000;
 /// Steps of the ascent that a node is reckoned to take.
 const STEPS_PER_NODE: usize = 10;
+/// Nodes of the first round of a proof, and by how much the rounds grow.
+const FIRST_ROUND: usize = 1_000;
+const ROUND_GROWTH: usize = 8;
 /// Models up to which a proof splits on loads; each adds two rows to the basis.
 const LOAD_MODELS: usize = 32;
 /// Rows of at most this many pairs are searched at once.
@@ -155,6 +158,8 @@ impl Planner<'_> {
         self.out.bound + self.settings.rel_gap * self.out.bound.abs()
     }
 
+    /// Searches rows for a better plan; where that can prove something, in rounds of growing size that take turns at splitting
+    /// loads and single rows, since either may need a thousand times the nodes of the other.
     fn search<O: DualOracle>(
         &mut self,
         oracle: &mut O,
@@ -162,7 +167,34 @@ impl Planner<'_> {
         relaxed: &Relaxed,
         proves: bool,
     ) -> Result<Found, Interrupted> {
-        let node_limit = if proves { self.node_limit(rows) } else { CORE_NODES };
+        if !proves {
+            return self.search_once(oracle, rows, relaxed, CORE_NODES, false);
+        }
+        let turns = oracle.n_models() <= LOAD_MODELS;
+        let mut left = self.node_limit(rows);
+        let mut nodes = if turns { FIRST_ROUND } else { left };
+        let (mut bound, mut split_loads) = (f64::NEG_INFINITY, turns);
+        loop {
+            let mut found = self.search_once(oracle, rows, relaxed, nodes.min(left), split_loads)?;
+            found.bound = found.bound.max(bound);
+            left -= found.nodes.min(left);
+            if found.complete || found.interrupted.is_some() || left == 0 || self.is_done() {
+                return Ok(found);
+            }
+            bound = found.bound;
+            nodes *= ROUND_GROWTH;
+            split_loads = !split_loads;
+        }
+    }
+
+    fn search_once<O: DualOracle>(
+        &mut self,
+        oracle: &mut O,
+        rows: &Rows,
+        relaxed: &Relaxed,
+        node_limit: usize,
+        split_loads: bool,
+    ) -> Result<Found, Interrupted> {
         let (scale, fixed) = (relaxed.scale.objective, rows.fixed_objective.value());
         let to_rows = |objective: f64| objective * scale - fixed;
         let mut limit = left_over(oracle, self.goal, rows, &relaxed.scale);
@@ -173,7 +205,6 @@ impl Planner<'_> {
             let allowed = 0.999 * rel_gap * ((best + fixed) / scale).abs() * scale;
             allowed.max(finest)
         };
-        let split_loads = proves && oracle.n_models() <= LOAD_MODELS;
         let best = to_rows(self.out.objective);
         let cutoff = if best.is_finite() { best - margin(best) } else { f64::INFINITY };
         let task = Task { cutoff, target: to_rows(self.target()), margin: &margin, node_limit, split_loads };
