@@ -23,8 +23,6 @@ from omnirouter.solution import Status
 MODELS = ("small", "large")
 EASY = "What is the capital of country number {}?"
 HARD = "Prove by induction that the sum of the first {} odd numbers is a square."
-# Plans this good are enough: the prompts of one kind hardly differ, and proving more takes the search long.
-NEAR = 0.02
 PROMPTS = [EASY.format(1000 + i) for i in range(30)] + [HARD.format(2000 + i) for i in range(30)]
 
 
@@ -60,7 +58,7 @@ def router(encoder: Encoder) -> Router:
 
 @pytest.fixture
 def saved(router: Router, tmp_path: Path) -> Path:
-    router.route(PROMPTS, budget=0.04, rel_gap=NEAR)
+    router.route(PROMPTS, budget=0.04)
     router.save(tmp_path / "router")
     return tmp_path / "router"
 
@@ -75,21 +73,21 @@ def middle_budget(router: Router) -> float:
 
 def test_a_budget_is_kept_and_goes_to_the_hard_prompts(router: Router) -> None:
     budget = middle_budget(router)
-    routing = router.route(PROMPTS, budget, rel_gap=NEAR)
+    routing = router.route(PROMPTS, budget)
     assert routing.solution.status is Status.OPTIMAL
     assert routing.solution.spend <= budget
     assert routing.model_names[30:].count("large") > routing.model_names[:30].count("large") + 5
 
 
 def test_a_floor_is_met_at_least_cost(router: Router) -> None:
-    routing = router.route(PROMPTS, min_accuracy=0.75, rel_gap=NEAR)
+    routing = router.route(PROMPTS, min_accuracy=0.75)
     assert routing.solution.accuracy >= 0.75
     everything_large = router.predict(PROMPTS).cost[:, 1].sum()
     assert routing.solution.spend < everything_large
 
 
 def test_a_routing_shows_what_is_expected(router: Router) -> None:
-    routing = router.route(PROMPTS, middle_budget(router), rel_gap=NEAR)
+    routing = router.route(PROMPTS, middle_budget(router))
     assert routing.assignment is not None
     rows = np.arange(len(PROMPTS))
     np.testing.assert_array_equal(routing.expected_acc, routing.prediction.acc[rows, routing.assignment])
@@ -104,7 +102,7 @@ def test_a_routing_shows_what_is_expected(router: Router) -> None:
 
 
 def test_an_infeasible_batch_is_a_status_and_keeps_the_old_prices(router: Router) -> None:
-    router.route(PROMPTS, middle_budget(router), rel_gap=NEAR)
+    router.route(PROMPTS, middle_budget(router))
     duals = router.duals
     routing = router.route(PROMPTS, budget=0.0)
     assert routing.solution.status is Status.INFEASIBLE
@@ -117,13 +115,13 @@ def test_an_infeasible_batch_is_a_status_and_keeps_the_old_prices(router: Router
 
 def test_routing_is_the_same_for_any_number_of_threads(router: Router) -> None:
     budget = middle_budget(router)
-    one, two = (router.route(PROMPTS, budget, rel_gap=NEAR, threads=threads) for threads in (1, 2))
+    one, two = (router.route(PROMPTS, budget, threads=threads) for threads in (1, 2))
     np.testing.assert_array_equal(one.assignment, two.assignment)
 
 
 def test_the_callback_and_the_progress_are_passed_on(router: Router) -> None:
     calls: list[tuple[int, int]] = []
-    router.route(PROMPTS, middle_budget(router), rel_gap=NEAR, progress=lambda done, total: calls.append((done, total)))
+    router.route(PROMPTS, middle_budget(router), progress=lambda done, total: calls.append((done, total)))
     assert calls[-1] == (60, 60)
 
     class Told(Exception):
@@ -133,7 +131,7 @@ def test_the_callback_and_the_progress_are_passed_on(router: Router) -> None:
         raise Told
 
     with pytest.raises(Told):
-        router.route(PROMPTS, middle_budget(router), rel_gap=NEAR, callback=stop)
+        router.route(PROMPTS, middle_budget(router), callback=stop)
 
 
 def test_allowed_pairs_and_resources_are_passed_on(router: Router) -> None:
@@ -203,7 +201,7 @@ def test_one_prompt_goes_where_the_prices_of_the_batch_send_it(router: Router, l
             "objective": "cost",
         },
     }[limit]
-    routing = router.route(PROMPTS, **keywords, rel_gap=NEAR)
+    routing = router.route(PROMPTS, **keywords)
     for i, prompt in enumerate(PROMPTS):
         priced = routing.solution.explain(i).priced
         best = priced.argmin() if routing.solution.problem.objective == "cost" else priced.argmax()
@@ -229,7 +227,7 @@ def test_logged_costs_do_without_a_pool(encoder: Encoder) -> None:
     router = Router.fit(make_outcomes(), encoder=encoder)
     assert router.pool is None
     assert router.models == MODELS
-    assert router.route(PROMPTS, middle_budget(router), rel_gap=NEAR).solution.status is Status.OPTIMAL
+    assert router.route(PROMPTS, middle_budget(router)).solution.status is Status.OPTIMAL
 
 
 def test_neither_pool_nor_costs_is_an_error_that_names_the_model(encoder: Encoder) -> None:

@@ -104,14 +104,16 @@ class Conflict:
     ----------
     name : str
         The limit, such as "budget" or "caps[2]".
-    asked, reachable : float
+    asked, reachable, bound : float
         Its value, and the nearest value that some plan reaches within all other limits; NaN where none was found:
-        the others conflict too, or the value was not computed.
+        the others conflict too, or the value was not computed. No plan within the other limits comes nearer than `bound`
+        (NaN where that was not computed).
     """
 
     name: str
     asked: float
     reachable: float
+    bound: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +231,10 @@ class Solution:
             **{name: _finite(getattr(self, name)) for name in ("objective", "bound", "gap", "spend", "accuracy")},
             "load": self.load.tolist(),
             "duals": self.duals.to_dict(),
-            "conflicts": [{"name": c.name, "asked": c.asked, "reachable": _finite(c.reachable)} for c in self.conflicts],
+            "conflicts": [
+                {"name": c.name, "asked": c.asked, "reachable": _finite(c.reachable), "bound": _finite(c.bound)}
+                for c in self.conflicts
+            ],
             "info": {name: getattr(self.info, name) for name in Info.__slots__} | {"settings": dict(self.info.settings)},
         }
 

@@ -270,21 +270,25 @@ def _solution(problem: Problem, raw: dict[str, Any], settings: dict[str, Any]) -
     )
 
 
-def _conflict(problem: Problem, r: int, member: int, asked: float, reachable: float | None) -> Conflict:
+def _conflict(problem: Problem, r: int, member: int, asked: float, reachable: float | None, bound: float | None) -> Conflict:
     resource = problem.resources[r]
-    reached = math.nan if reachable is None else reachable
+    name, unit = resource.describe(member), 1
     if resource.name == "min_accuracy":
         assert problem.min_accuracy is not None
-        return Conflict("min_accuracy", problem.min_accuracy, reached / problem.n_queries)
-    return Conflict(resource.describe(member), asked, reached)
+        asked, unit = problem.min_accuracy, problem.n_queries
+    nearest = (math.nan if value is None else value / unit for value in (reachable, bound))
+    return Conflict(name, asked, *nearest)
 
 
 def _message(problem: Problem, status: Status, raw: dict[str, Any], conflicts: Sequence[Conflict]) -> str:
     if status is Status.INFEASIBLE:
-        if raw["stranded"] is not None:
+        if raw["stranded"] is not None and not conflicts:
             return f"infeasible: query {raw['stranded']} has no allowed model"
         minima = {resource.name for resource in problem.resources if resource.sense == ">="}
-        return "infeasible: " + "; ".join(_in_words(conflict, minima) for conflict in conflicts)
+        reasons = "infeasible: " + "; ".join(_in_words(conflict, minima) for conflict in conflicts)
+        if raw["stranded"] is not None:
+            reasons += f" (query {raw['stranded']} alone passes a limit on every model it may use)"
+        return reasons
     plan = f"gap {raw['gap']:.2g} proven" if raw["assignment"] is not None else "no plan found"
     words = {
         Status.OPTIMAL: f"optimal: {plan}",
@@ -303,6 +307,12 @@ def _in_words(conflict: Conflict, minima: set[str]) -> str:
     reachable = _rounded(conflict.reachable, math.floor if lowest else math.ceil)
     word = "at most" if lowest else "at least"
     tail = "is reachable" if lowest else "is needed"
+    if abs(conflict.reachable - conflict.bound) > 1e-5 * abs(conflict.bound):
+        bound = _rounded(conflict.bound, math.ceil if lowest else math.floor)
+        return (
+            f"{conflict.name} {asked} cannot be met: {word} {bound} {tail} within the other limits, "
+            f"and {reachable} is known to be reachable"
+        )
     return f"{conflict.name} {asked} cannot be met: {word} {reachable} {tail} within the other limits"
 
 

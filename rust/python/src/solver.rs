@@ -113,7 +113,8 @@ fn to_dict(py: Python<'_>, solution: Solution) -> PyResult<Bound<'_, PyDict>> {
     out.set_item("limits", solution.limits.iter().map(|id| (id.resource, id.member)).collect::<Vec<_>>())?;
     let tally = solution.tally.map(|tally| (tally.inputs, tally.load, tally.usage));
     out.set_item("tally", tally)?;
-    let conflicts = solution.conflicts.iter().map(|c| (c.limit.resource, c.limit.member, c.asked, c.reachable));
+    let conflicts =
+        solution.conflicts.iter().map(|c| (c.limit.resource, c.limit.member, c.asked, c.reachable, c.bound));
     out.set_item("conflicts", conflicts.collect::<Vec<_>>())?;
     out.set_item("stranded", solution.stranded)?;
     let info = solution.info;

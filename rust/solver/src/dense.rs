@@ -10,7 +10,8 @@ use rayon::prelude::*;
 use crate::error::InputError;
 use crate::kernel::{least, Pricing, TILE};
 use crate::oracle::{DualOracle, DualPoint, Goal, Interrupted, Prices, Screen, Tally, Watch};
-use crate::problem::{Limits, Problem, Scope, Sense, SERIAL_PAIRS};
+use crate::presolve::{blocking, open_pairs};
+use crate::problem::{Limits, Magnitudes, Problem, Scope, Sense, SERIAL_PAIRS};
 use crate::rows::Rows;
 use crate::sums::{exact, pairwise, Sum};
 
@@ -31,7 +32,9 @@ pub struct DenseOracle<'a> {
 struct Data<'a> {
     problem: &'a Problem<'a>,
     limits: Limits,
-    largest: Vec<f64>,
+    magnitudes: Magnitudes,
+    /// Allowed pairs that no limit rules out by itself; `None` where that forbids nothing more.
+    open: Option<Vec<bool>>,
 }
 
 impl<'a> DenseOracle<'a> {
@@ -41,11 +44,12 @@ impl<'a> DenseOracle<'a> {
         // A pool of its own for each solve: a global one would not survive a fork.
         let pool =
             if pairs > SERIAL_PAIRS { rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok() } else { None };
-        let largest = match &pool {
+        let magnitudes = match &pool {
             Some(pool) => pool.install(|| problem.validate())?,
             None => problem.validate()?,
         };
-        Ok(Self { data: Data { problem, limits: problem.limits(), largest }, watch, pool, passes: 0 })
+        let open = open_pairs(problem, &magnitudes);
+        Ok(Self { data: Data { problem, limits: problem.limits(), magnitudes, open }, watch, pool, passes: 0 })
     }
 
     /// Applies `work` to blocks of rows and returns the results in row order.
@@ -67,6 +71,15 @@ impl<'a> DenseOracle<'a> {
 }
 
 impl Data<'_> {
+    fn pricing(&self, goal: Goal, prices: &Prices) -> Pricing<'_> {
+        // Where one limit is lifted, what it rules out comes back.
+        let open = match goal {
+            Goal::Usage(_) => None,
+            Goal::Objective | Goal::Feasibility => self.open.as_deref(),
+        };
+        Pricing::new(self.problem, &self.limits, open.or(self.problem.allowed), goal, prices)
+    }
+
     /// Calls `visit(query, priced row)` for each row of a block.
     fn priced_rows(&self, pricing: &Pricing<'_>, rows: Range<usize>, mut visit: impl FnMut(usize, &[f64])) {
         let m = self.problem.n_models;
@@ -192,6 +205,11 @@ impl DualOracle for DenseOracle<'_> {
         }
     }
 
+    fn blocking(&self, query: usize) -> Vec<usize> {
+        let limits = blocking(self.data.problem, &self.data.magnitudes, query);
+        limits.into_iter().map(|(r, member)| self.data.limits.position[r][member] as usize).collect()
+    }
+
     fn passes(&self) -> usize {
         self.passes
     }
@@ -199,7 +217,7 @@ impl DualOracle for DenseOracle<'_> {
     fn evaluate(&mut self, goal: Goal, prices: &Prices) -> Result<DualPoint, Interrupted> {
         self.passes += 1;
         let data = &self.data;
-        let pricing = Pricing::new(self.data.problem, &self.data.limits, goal, prices);
+        let pricing = self.data.pricing(goal, prices);
         let blocks = self.each_block(self.data.problem.n_queries, |rows| {
             let (mut value, mut stranded) = (Sum::default(), None);
             data.priced_rows(&pricing, rows, |i, row| {
@@ -217,14 +235,14 @@ impl DualOracle for DenseOracle<'_> {
             value.merge(part);
             stranded = stranded.or(first);
         }
-        let error = self.data.problem.n_queries as f64 * pricing.rounding(&self.data.largest);
+        let error = self.data.problem.n_queries as f64 * pricing.rounding(&self.data.magnitudes.largest);
         Ok(DualPoint { value: value.value(), error, stranded })
     }
 
     fn screen(&mut self, goal: Goal, screen: &Screen) -> Result<Rows, Interrupted> {
         let data = &self.data;
         let n = data.problem.n_queries;
-        let pricing = Pricing::new(self.data.problem, &self.data.limits, goal, &screen.prices);
+        let pricing = self.data.pricing(goal, &screen.prices);
         let (n_resources, n_limits) = (self.data.problem.resources.len(), self.data.limits.ids.len());
         let sampled = sample(n, screen.sample, screen.seed);
         let blocks = self.each_block(sampled.as_ref().map_or(n, Vec::len), |rows| {
@@ -250,7 +268,7 @@ impl DualOracle for DenseOracle<'_> {
     fn assign(&mut self, goal: Goal, prices: &Prices) -> Result<Vec<i32>, Interrupted> {
         self.passes += 1;
         let data = &self.data;
-        let pricing = Pricing::new(self.data.problem, &self.data.limits, goal, prices);
+        let pricing = self.data.pricing(goal, prices);
         let blocks = self.each_block(self.data.problem.n_queries, |rows| {
             let mut out = Vec::with_capacity(rows.len());
             data.priced_rows(&pricing, rows, |_, row| out.push(least(row).0 as i32));

@@ -23,10 +23,18 @@ pub(crate) struct Pricing<'a> {
     weight: f64,
     base: Vec<f64>,
     terms: Vec<(&'a Usage<'a>, Price<'a>)>,
+    allowed: Option<&'a [bool]>,
 }
 
 impl<'a> Pricing<'a> {
-    pub(crate) fn new(problem: &'a Problem<'a>, limits: &Limits, goal: Goal, prices: &Prices) -> Self {
+    /// `allowed` forbids pairs, here also those that a limit rules out.
+    pub(crate) fn new(
+        problem: &'a Problem<'a>,
+        limits: &Limits,
+        allowed: Option<&'a [bool]>,
+        goal: Goal,
+        prices: &Prices,
+    ) -> Self {
         let mut base = vec![0.0; problem.n_models];
         let mut terms = Vec::new();
         let at = |resource: usize, member: usize| {
@@ -56,7 +64,7 @@ impl<'a> Pricing<'a> {
                 _ => terms.push((&resource.usage, price)),
             }
         }
-        Self { problem, weight: goal_weight(problem, goal), base, terms }
+        Self { problem, weight: goal_weight(problem, goal), base, terms, allowed }
     }
 
     /// Writes `r_ij` of the given rows, C order; forbidden pairs get infinity.
@@ -71,7 +79,7 @@ impl<'a> Pricing<'a> {
         for (usage, price) in &self.terms {
             self.add_term(usage, price, rows.clone(), out);
         }
-        if let Some(allowed) = self.problem.allowed {
+        if let Some(allowed) = self.allowed {
             for (r, &open) in out.iter_mut().zip(&allowed[rows.start * m..rows.end * m]) {
                 if !open {
                     *r = f64::INFINITY;

@@ -79,6 +79,8 @@ pub trait DualOracle {
     fn assign(&mut self, goal: Goal, prices: &Prices) -> Result<Vec<i32>, Interrupted>;
     /// Sums over the chosen pairs, and the limits they break.
     fn tally(&mut self, assignment: &[i32]) -> Result<Tally, Interrupted>;
+    /// The limits that each pass alone keeps a query from some model; empty where only forbidden pairs do.
+    fn blocking(&self, query: usize) -> Vec<usize>;
     /// Passes over all rows so far.
     fn passes(&self) -> usize;
 }

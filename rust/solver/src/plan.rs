@@ -11,9 +11,9 @@ const CORES: [usize; 3] = [600, 6_000, usize::MAX];
 /// Nodes for a core that cannot prove anything.
 const CORE_NODES: usize = 500;
 /// Work, in numbers touched, that a search for a gap may do; counted and not timed, so that the answer is the same everywhere.
-const GAP_WORK: usize = 1_000_000_000;
+const GAP_WORK: usize = 4_000_000_000;
 /// Steps of the ascent that a node is reckoned to take.
-const STEPS_PER_NODE: usize = 10;
+const STEPS_PER_NODE: usize = 40;
 /// Nodes of the first round of a proof, and by how much the rounds grow.
 const FIRST_ROUND: usize = 1_000;
 const ROUND_GROWTH: usize = 8;
@@ -126,7 +126,8 @@ impl Planner<'_> {
         if self.settings.rel_gap == 0.0 {
             return self.settings.node_limit;
         }
-        let node_work = STEPS_PER_NODE * (2 * rows.model.len() + rows.n_limits * rows.n_limits + 1);
+        let (numbers, basis) = (rows.model.len() * (rows.n_resources + 2), rows.n_limits + 2 * LOAD_MODELS);
+        let node_work = STEPS_PER_NODE * (3 * numbers + 2 * basis * basis);
         (self.settings.node_limit / 50).min(GAP_WORK / node_work)
     }
 

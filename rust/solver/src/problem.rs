@@ -127,6 +127,15 @@ pub struct Problem<'a> {
     pub allowed: Option<&'a [bool]>,
 }
 
+/// What the check of the inputs has seen, one entry per input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Magnitudes {
+    /// Largest absolute value.
+    pub largest: Vec<f64>,
+    /// Whether any entry is below zero.
+    pub negative: Vec<bool>,
+}
+
 /// One finite limit: which resource, and which member of its scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitId {
@@ -150,22 +159,24 @@ pub struct Limits {
 }
 
 impl<'a> Problem<'a> {
-    /// Checks shapes and every number; returns the largest magnitude in each input. One parallel read of the matrices.
-    pub fn validate(&self) -> Result<Vec<f64>, InputError> {
+    /// Checks shapes and every number, in one parallel read of the matrices.
+    pub fn validate(&self) -> Result<Magnitudes, InputError> {
         let (n, m) = (self.n_queries, self.n_models);
         if n == 0 || m == 0 {
             return Err(InputError::Empty { n_queries: n, n_models: m });
         }
-        let mut largest = Vec::with_capacity(self.inputs.len());
+        let mut magnitudes = Magnitudes { largest: Vec::new(), negative: Vec::new() };
         for input in &self.inputs {
             check_length(&input.name, input.data.len(), n * m, "n_queries * n_models")?;
-            largest.push(check_matrix(input, m)?);
+            let (largest, negative) = check_matrix(input, m)?;
+            magnitudes.largest.push(largest);
+            magnitudes.negative.push(negative);
         }
         if let Some(allowed) = self.allowed {
             check_length("allowed", allowed.len(), n * m, "n_queries * n_models")?;
         }
         self.resources.iter().try_for_each(|resource| self.check_resource(resource))?;
-        Ok(largest)
+        Ok(magnitudes)
     }
 
     fn check_resource(&self, resource: &Resource<'a>) -> Result<(), InputError> {
@@ -282,15 +293,15 @@ fn check_entries(
     }
 }
 
-/// Refuses what is not finite or, where asked, below zero; otherwise the largest magnitude.
-fn check_matrix(input: &Input<'_>, n_models: usize) -> Result<f64, InputError> {
+/// Refuses what is not finite or, where asked, below zero; otherwise the largest magnitude, and whether anything is negative.
+fn check_matrix(input: &Input<'_>, n_models: usize) -> Result<(f64, bool), InputError> {
     let (largest, negative) = match input.data {
         Matrix::F32(data) => extremes(data, |x| (f64::from(x.abs()).to_bits(), x < 0.0)),
         Matrix::F64(data) => extremes(data, |x| (x.abs().to_bits(), x < 0.0)),
     };
     let largest = f64::from_bits(largest);
     if largest.is_finite() && !(negative && input.nonnegative) {
-        return Ok(largest);
+        return Ok((largest, negative));
     }
     let bad = |x: f64| !x.is_finite() || (input.nonnegative && x < 0.0);
     let at = (0..input.data.len()).find(|&at| bad(input.data.get(at))).unwrap_or(0);

@@ -30,6 +30,8 @@ pub struct Conflict {
     /// The nearest value some plan reaches within all other limits; `None` where none was found: the others
     /// conflict too, or it was not computed.
     pub reachable: Option<f64>,
+    /// No plan within all other limits comes nearer than this.
+    pub bound: Option<f64>,
 }
 
 /// Counts of the work done.

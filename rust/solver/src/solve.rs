@@ -34,7 +34,8 @@ pub fn solve<O: DualOracle>(oracle: &mut O, settings: &Settings, start: Option<&
             explain(oracle, &mut solution, &involved, settings, watch);
         }
         Ok(Relaxation::Stranded(query)) => {
-            solution.status = Status::Infeasible;
+            let blocking = oracle.blocking(query);
+            explain(oracle, &mut solution, &blocking, settings, watch);
             solution.stranded = Some(query);
         }
         Ok(Relaxation::Undecided) => solution.status = Status::IterationLimit,

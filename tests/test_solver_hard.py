@@ -1,0 +1,69 @@
+"""Small problems that plain branch and bound does not finish: what closes each is counted in nodes, not in seconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from instances import batch
+from omnirouter import Resource, Status, solve
+
+
+def nearly_equal_rows(seed: int) -> tuple[Any, Any]:
+    """Many cheap rows with little to gain and a third of dear ones with much: prompts of two kinds."""
+    rng = np.random.default_rng(seed)
+    dear = np.arange(60) % 3 == 0
+    gain = np.where(dear, rng.normal(0.75, 0.03, 60), rng.normal(0.03, 0.03, 60))
+    extra = np.where(dear, 2.8e-3, 3.2e-4) * rng.normal(1, 0.02, 60)
+    cheap = 6e-6 * rng.normal(1, 0.02, 60)
+    low = rng.uniform(0.1, 0.2, 60)
+    return np.stack([low, low + gain], axis=1), np.stack([cheap, cheap + extra], axis=1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("form", ["budget", "min_accuracy"])
+def test_nearly_equal_rows_are_proven(seed: int, form: str) -> None:
+    acc, cost = nearly_equal_rows(seed)
+    limit = {"budget": 0.049} if form == "budget" else {"min_accuracy": float(acc.mean())}
+    solution = solve(acc, cost, **limit, rel_gap=0)
+    assert solution.status is Status.OPTIMAL
+    assert solution.gap == 0
+    assert solution.info.nodes < 50_000
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_floor_between_two_sixteenths_is_rounded_up_to_the_next(seed: int) -> None:
+    acc, cost, caps, _ = batch(200, 5, seed, "cont")
+    solution = solve(acc, cost, caps, min_accuracy=float(acc.mean()) + 1e-4, rel_gap=0)
+    assert solution.status is Status.OPTIMAL
+    assert solution.info.nodes < 20_000
+
+
+def test_a_query_too_large_for_every_model_is_seen_at_once() -> None:
+    acc, cost, _, _ = batch(12, 4, 0, "cont")
+    tokens = np.full((12, 1), 100.0)
+    tokens[5] = 900.0
+    limit = Resource(tokens, [600.0, 700.0, 500.0, 800.0], per="model", name="tokens")
+    solution = solve(acc, cost, resources=[limit], rel_gap=0)
+    assert solution.status is Status.INFEASIBLE
+    assert "query 5 alone passes a limit on every model it may use" in solution.message
+    assert {conflict.name for conflict in solution.conflicts} == {f"tokens[{j}]" for j in range(4)}
+    assert all(conflict.reachable == 900.0 for conflict in solution.conflicts)
+
+
+def test_pairs_too_large_for_a_limit_are_never_chosen() -> None:
+    acc, cost, _, _ = batch(300, 4, 1, "cont")
+    cost[7, 3], acc[7, 3] = 1e6, 1.0
+    solution = solve(acc, cost, budget=float(cost.min(axis=1).sum() * 3), rel_gap=0)
+    assert solution.status is Status.OPTIMAL
+    assert solution.assignment[7] != 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [2, 3, 4])
+def test_anti_correlated_costs_are_proven(seed: int) -> None:
+    acc, cost, caps, budget = batch(100, 6, seed, "anti")
+    solution = solve(acc, cost, caps, budget, rel_gap=0)
+    assert solution.status in (Status.OPTIMAL, Status.INFEASIBLE)
