@@ -410,3 +410,12 @@ def test_a_plan_on_real_outcomes_keeps_its_budget_and_beats_the_price_alike(shar
     assert np.mean(alike) > 0.95
     assert spend <= 1.1 * budget
     assert realised > fresh.acc.mean(axis=0)[affordable].max()
+
+
+@pytest.mark.parametrize("bad", [{"budget": -1}, {"min_accuracy": 85}, {"objective": "speed"}, {"allowed": np.ones((2, 2))}])
+def test_limits_are_refused_before_the_prompts_are_embedded(
+    router: Router, monkeypatch: pytest.MonkeyPatch, bad: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(Router, "predict", lambda *arguments, **keywords: pytest.fail("embedded first"))
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        router.route(PROMPTS, **bad)

@@ -18,7 +18,7 @@ from omnirouter.predictor.base import Prediction, Progress, check_prompts
 from omnirouter.predictor.encoder import Encoder
 from omnirouter.predictor.knn import KnnPredictor
 from omnirouter.prices import BatchPrices
-from omnirouter.problem import Objective
+from omnirouter.problem import Objective, Problem
 from omnirouter.resources import Resource
 from omnirouter.routing import Routing
 from omnirouter.solution import Duals
@@ -144,6 +144,18 @@ class Router:
         """
         texts = check_prompts(prompts)
         limits = self._caps(caps)
+        # Limits are refused before the long work of embedding; the matrices are not known yet, only their shape.
+        blank = np.zeros((len(texts), len(self.models)), dtype=np.float32)
+        Problem(
+            blank,
+            blank,
+            limits,
+            budget,
+            min_accuracy=min_accuracy,
+            resources=resources,
+            allowed=allowed,
+            objective=objective,
+        )
         prediction = self.predict(texts, progress=progress)
         solution = solve(
             prediction.acc,
