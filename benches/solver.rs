@@ -43,8 +43,8 @@ fn solve_budget_and_caps(criterion: &mut Criterion) {
             n_queries: n,
             n_models: m,
             inputs: vec![
-                Input { name: "acc".into(), data: Matrix::F32(&acc), nonnegative: false },
-                Input { name: "cost".into(), data: Matrix::F32(&cost), nonnegative: true },
+                Input { name: "acc".into(), data: Matrix::F32(&acc), nonnegative: false, at_most: f64::INFINITY },
+                Input { name: "cost".into(), data: Matrix::F32(&cost), nonnegative: true, at_most: f64::INFINITY },
             ],
             objective: 0,
             sense: Sense::Maximise,

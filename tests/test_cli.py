@@ -227,3 +227,15 @@ def test_a_reader_that_leaves_is_not_an_error(folder: Path) -> None:
     assert process.stderr.read() == ""
     assert process.wait(timeout=60) == 141
     process.stderr.close()
+
+
+def test_solve_with_json_needs_numpy_only(folder: Path) -> None:
+    code = (
+        "import sys\n"
+        "for name in ('rich', 'pyarrow', 'onnxruntime', 'matplotlib', 'yaml', 'tokenizers'): sys.modules[name] = None\n"
+        "from omnirouter.cli import main\n"
+        f"sys.exit(main(['solve', {str(folder / 'acc.npy')!r}, {str(folder / 'cost.npy')!r}, '--budget', '90', '--json']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == "optimal"

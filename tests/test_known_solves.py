@@ -203,6 +203,11 @@ def test_verbose_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
         ({"budget": -1}, ValueError, "budget is -1"),
         ({"budget": math.nan}, ValueError, "budget is nan"),
         ({"budget": "much"}, TypeError, "budget is 'much'"),
+        (
+            {"acc": np.full((2, 3), 90.0), "min_accuracy": 0.8},
+            ValueError,
+            r"acc\[0, 0\] is 90, expected a number in \[0, 1\]",
+        ),
         ({"min_accuracy": 85}, ValueError, r"min_accuracy is 85, expected a mean in \[0, 1\]"),
         ({"allowed": np.ones((2, 3))}, ValueError, "allowed is float64"),
         ({"objective": "speed"}, ValueError, "objective is 'speed'"),

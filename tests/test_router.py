@@ -419,3 +419,18 @@ def test_limits_are_refused_before_the_prompts_are_embedded(
     monkeypatch.setattr(Router, "predict", lambda *arguments, **keywords: pytest.fail("embedded first"))
     with pytest.raises(ValueError, match=next(iter(bad))):
         router.route(PROMPTS, **bad)
+
+
+def test_an_edited_manifest_is_refused(router: Router, tmp_path: Path) -> None:
+    router.save(tmp_path / "router")
+    manifest = tmp_path / "router" / "router.json"
+    names = router.models
+    swapped = manifest.read_text().replace(names[0], "\0").replace(names[1], names[0]).replace("\0", names[1])
+    manifest.write_text(swapped)
+    with pytest.raises(RouterError, match="it has other content than was saved"):
+        Router.load(tmp_path / "router")
+
+
+def test_a_path_in_the_place_of_outcomes_is_named() -> None:
+    with pytest.raises(TypeError, match="outcomes is str, expected Outcomes"):
+        Router.fit("history.parquet")  # type: ignore[arg-type]

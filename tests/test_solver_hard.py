@@ -18,8 +18,8 @@ def nearly_equal_rows(seed: int) -> tuple[Any, Any]:
     gain = np.where(dear, rng.normal(0.75, 0.03, 60), rng.normal(0.03, 0.03, 60))
     extra = np.where(dear, 2.8e-3, 3.2e-4) * rng.normal(1, 0.02, 60)
     cheap = 6e-6 * rng.normal(1, 0.02, 60)
-    low = rng.uniform(0.1, 0.2, 60)
-    return np.stack([low, low + gain], axis=1), np.stack([cheap, cheap + extra], axis=1)
+    low = rng.uniform(0.1, 0.15, 60)
+    return np.clip(np.stack([low, low + gain], axis=1), 0, 1), np.stack([cheap, cheap + extra], axis=1)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -11,7 +11,7 @@ __version__: str
 def defaults() -> dict[str, Any]: ...
 def solve(
     shape: tuple[int, int],
-    inputs: Sequence[tuple[str, NDArray[Any], bool]],
+    inputs: Sequence[tuple[str, NDArray[Any], bool, float]],
     objective: int,
     maximise: bool,
     resources: Sequence[tuple[str, Any, Any, bool, list[float]]],

@@ -41,5 +41,5 @@ def require(module: str, extra: str) -> Any:
         if error.name is None or not (module + ".").startswith(error.name + "."):
             raise  # a broken dependency of the package is not a missing extra
         raise MissingExtraError(
-            f'{module} is not installed; run: pip install "omnirouter[{extra}]"', name=error.name
+            f'{error.name} is not installed; run: pip install "omnirouter[{extra}]"', name=error.name
         ) from error

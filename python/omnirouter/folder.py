@@ -27,7 +27,7 @@ def write_folder(folder: str | Path, manifest_name: str, write: Callable[[Path],
         Name of the JSON file that describes the others.
     write : callable
         Gets the temporary folder, writes its files and returns the manifest, to which ``"files"`` is added:
-        size in bytes and SHA-256 of every file.
+        size in bytes and SHA-256 of every file, and ``"sha256"`` of the rest of the manifest.
 
     Raises
     ------
@@ -46,6 +46,7 @@ def write_folder(folder: str | Path, manifest_name: str, write: Callable[[Path],
         manifest["files"] = {
             path.relative_to(fresh).as_posix(): {"size": path.stat().st_size, "sha256": _sha256(path)} for path in paths
         }
+        manifest["sha256"] = _digest(manifest)
         text = json.dumps(manifest, indent=1, allow_nan=False, ensure_ascii=False)
         (fresh / manifest_name).write_text(text + "\n", encoding="utf-8")
         _check_replaceable(folder, manifest_name)
@@ -98,6 +99,8 @@ def read_folder(folder: str | Path, manifest_name: str, kind: str, newest_format
             f"{folder} has {kind} format {version}, written by omnirouter {writer}; "
             f"this version reads formats up to {newest_format}: upgrade omnirouter"
         )
+    if manifest.get("sha256") != _digest(manifest):
+        raise RouterError(f"{path} is damaged: it has other content than was saved")
     for name, expected in files.items():
         _check_file(folder, name, expected)
     return dict(manifest)
@@ -125,6 +128,12 @@ def _check_replaceable(folder: Path, manifest_name: str) -> None:
         raise FileExistsError(f"{folder} is a file; choose another place")
     if any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty and has no {manifest_name}; it is not replaced")
+
+
+def _digest(manifest: dict[str, Any]) -> str:
+    """SHA-256 of everything else in a manifest, whatever its layout in the file."""
+    rest = {name: value for name, value in manifest.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

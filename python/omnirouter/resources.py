@@ -133,11 +133,11 @@ class Resource:
                 out.append(f"{self.describe(k)}: {sums[0]:.12g} is used, at {word} {limit:.12g} is allowed")
         return out
 
-    def to_core(self, inputs: list[tuple[str, NDArray[Any], bool]]) -> tuple[str, Any, Any, bool, list[float]]:
+    def to_core(self, inputs: list[tuple[str, NDArray[Any], bool, float]]) -> tuple[str, Any, Any, bool, list[float]]:
         """The form that the native core takes; an (n, m) usage becomes one more input."""
         usage: Any
         if isinstance(self.usage, str):
-            usage = ("input", [name for name, _, _ in inputs].index(self.usage))
+            usage = ("input", [name for name, *_ in inputs].index(self.usage))
         elif isinstance(self.usage, float):
             usage = self.usage
         elif self.usage.shape[0] == 1:
@@ -145,7 +145,7 @@ class Resource:
         elif self.usage.shape[1] == 1:
             usage = ("query", np.ascontiguousarray(self.usage[:, 0], dtype=np.float64))
         else:
-            inputs.append((f"{self.name}.usage", self.usage, False))
+            inputs.append((f"{self.name}.usage", self.usage, False, math.inf))
             usage = ("input", len(inputs) - 1)
         return (self.name, usage, self.per, self.sense == ">=", self.limit.tolist())
 

@@ -85,6 +85,8 @@ class Router:
         PredictorError
             When the encoder cannot be opened.
         """
+        if not isinstance(outcomes, Outcomes):
+            raise TypeError(f"outcomes is {type(outcomes).__name__}, expected Outcomes; Outcomes.read(path) reads a file")
         return cls(KnnPredictor(encoder).fit(outcomes, pool, progress=progress), pool)
 
     @property

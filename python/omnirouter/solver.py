@@ -66,7 +66,7 @@ def solve(
     budget : float, optional
         Most money for the batch, in the money of `cost`.
     min_accuracy : float in [0, 1], optional
-        Least mean of `acc` over the plan.
+        Least mean of `acc` over the plan; `acc` must then be in [0, 1] too.
     resources : sequence of Resource, optional
         Further limits: tokens per model, budgets of tenants, reserved minima, ...
     allowed : (n, m) array_like of bool, optional
@@ -159,7 +159,9 @@ def solve_problem(
         "seed": _whole("seed", seed),
         "node_limit": _DEFAULTS["node_limit"],
     }
-    inputs = [("acc", problem.acc, False), ("cost", problem.cost, True)]
+    # A floor on the mean is meant for scores in [0, 1]; percents would meet it unseen.
+    floored = problem.min_accuracy is not None
+    inputs = [("acc", problem.acc, floored, 1.0 if floored else math.inf), ("cost", problem.cost, True, math.inf)]
     resources = [resource.to_core(inputs) for resource in problem.resources]
     start = None if warm_start is None else _start(problem, warm_start)
     log = _Log(problem, callback, verbose)

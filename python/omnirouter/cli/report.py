@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,11 +18,18 @@ from omnirouter.solution import Progress, Solution
 __all__ = ["embedding_then_solving", "helps_most", "progress", "show_curve", "show_solution", "solving"]
 
 
+def _terminal(quiet: bool) -> Any:
+    """A console on standard error, or None where nobody watches; only the former needs rich."""
+    if quiet or not sys.stderr.isatty():
+        return None
+    return require("rich.console", extra="predict").Console(stderr=True)
+
+
 @contextmanager
 def progress(words: str, *, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
     """A progress bar on a terminal's standard error; nothing elsewhere."""
-    console = require("rich.console", extra="predict").Console(stderr=True)
-    if quiet or not console.is_terminal:
+    console = _terminal(quiet)
+    if console is None:
         yield None
         return
     with require("rich.progress", extra="predict").Progress(console=console, transient=True) as bar:
@@ -32,8 +40,8 @@ def progress(words: str, *, quiet: bool) -> Iterator[Callable[[int, int], None] 
 @contextmanager
 def solving(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
     """The proven gap so far on a terminal's standard error; nothing elsewhere."""
-    console = require("rich.console", extra="predict").Console(stderr=True)
-    if quiet or not console.is_terminal:
+    console = _terminal(quiet)
+    if console is None:
         yield None
         return
     with console.status("solving") as status:
@@ -45,8 +53,8 @@ def embedding_then_solving(
     *, quiet: bool
 ) -> Iterator[tuple[Callable[[int, int], None] | None, Callable[[Progress], None] | None]]:
     """One bar for the work of `Router.route`; a terminal shows one live display at a time."""
-    console = require("rich.console", extra="predict").Console(stderr=True)
-    if quiet or not console.is_terminal:
+    console = _terminal(quiet)
+    if console is None:
         yield None, None
         return
     with require("rich.progress", extra="predict").Progress(console=console, transient=True) as bar:
@@ -88,21 +96,21 @@ def show_solution(solution: Solution, models: Sequence[str], note: str = "") -> 
     table.add_section()
     table.add_row("all", f"{len(plan)}", f"{solution.spend:.6g}", f"{solution.accuracy:.3f}", "", "")
     _print_table(table)
-    unit = "cost" if problem.objective == "cost" else "correct answers"
+    unit = "expected cost" if problem.objective == "cost" else "expected correct answers"
     better = "less" if problem.objective == "cost" else "more"
     print(
         f"proof{note}: {unit} {solution.objective:.6g}; no plan has {better} than {solution.bound:.6g} "
         f"(gap {solution.gap:.1e}, {solution.status.value}, {solution.info.total_time:.3f} s)"
     )
     for line in helps_most(solution, models):
-        print(f"what would help{note}: {line}")
+        print(f"what would help, at the margin{note}: {line}")
 
 
 def helps_most(solution: Solution, models: Sequence[str], most: int = 3) -> list[str]:
     """The largest shadow prices in words."""
     duals = solution.duals
     cheapest = solution.problem.objective == "cost"
-    gain = "saves {:.4g}" if cheapest else "buys {:.4g} correct answers (expected)"
+    gain = "saves {:.4g}" if cheapest else "buys {:.4g} expected correct answers"
     lines = []
     if duals.budget > 0:
         budget = next(float(resource.limit[0]) for resource in solution.problem.resources if resource.name == "budget")

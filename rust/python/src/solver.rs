@@ -11,8 +11,8 @@ use pyo3::types::PyDict;
 use crate::arrays::{slice, Borrowed};
 use crate::door;
 
-/// An input matrix: name, array, whether negative entries are refused.
-type PyInput<'py> = (String, Bound<'py, PyAny>, bool);
+/// An input matrix: name, array, whether negative entries are refused, and the largest that is not.
+type PyInput<'py> = (String, Bound<'py, PyAny>, bool, f64);
 
 /// What a pair uses: one number, a vector over models or over queries, or the position of an input.
 #[derive(FromPyObject)]
@@ -60,12 +60,15 @@ pub(crate) fn solve<'py>(
     start: Option<Vec<f64>>,
     callback: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let borrowed: Vec<(&str, Borrowed<'py>, bool)> = inputs
+    let borrowed: Vec<(&str, Borrowed<'py>, bool, f64)> = inputs
         .iter()
-        .map(|(name, array, nonnegative)| Ok((name.as_str(), Borrowed::new(name, array)?, *nonnegative)))
+        .map(|(name, array, nonnegative, at_most)| {
+            Ok((name.as_str(), Borrowed::new(name, array)?, *nonnegative, *at_most))
+        })
         .collect::<PyResult<_>>()?;
-    let inputs = borrowed.iter().map(|(name, array, nonnegative)| {
-        Ok(Input { name: (*name).to_owned(), data: array.matrix(name)?, nonnegative: *nonnegative })
+    let inputs = borrowed.iter().map(|(name, array, nonnegative, at_most)| {
+        let (nonnegative, at_most) = (*nonnegative, *at_most);
+        Ok(Input { name: (*name).to_owned(), data: array.matrix(name)?, nonnegative, at_most })
     });
     let problem = Problem {
         n_queries: shape.0,

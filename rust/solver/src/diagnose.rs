@@ -25,18 +25,40 @@ pub(crate) fn conflicts<O: DualOracle>(
         match relax(oracle, goal, &brief, None, watch) {
             Ok(Relaxation::Solved(relaxed)) => {
                 let planned = plan(oracle, goal, &relaxed, &brief, watch);
-                (planned.plan.map(|(_, tally)| tally.usage[k]), Some(planned.bound))
+                match planned.plan {
+                    Some((_, tally)) => Nearest::Reached(tally.usage[k], planned.bound),
+                    None if planned.impossible => Nearest::NeverMet,
+                    None => Nearest::Unknown,
+                }
             }
-            _ => (None, None),
+            Ok(Relaxation::Conflict(_) | Relaxation::Stranded(_)) => Nearest::NeverMet,
+            _ => Nearest::Unknown,
         }
     };
     let mut out = Vec::with_capacity(involved.len());
     for (at, &k) in involved.iter().enumerate() {
         let limit = oracle.limits().ids[k];
         let sign = oracle.limits().sign[limit.resource];
-        let (reachable, bound) = if at < MOST_LIMITS { nearest(oracle, k) } else { (None, None) };
-        let (asked, bound) = (sign * oracle.limits().values[k], bound.map(|bound| sign * bound));
-        out.push(Conflict { limit, asked, reachable, bound });
+        let found = if at < MOST_LIMITS { nearest(oracle, k) } else { Nearest::Unknown };
+        let (reachable, bound) = match found {
+            Nearest::Reached(usage, bound) => (Some(usage), Some(sign * bound)),
+            Nearest::NeverMet | Nearest::Unknown => (None, None),
+        };
+        let asked = sign * oracle.limits().values[k];
+        out.push((Conflict { limit, asked, reachable, bound }, found == Nearest::NeverMet));
     }
-    out
+    // A limit without which the others still conflict is no part of the reason, where there is another.
+    let reason = out.iter().any(|(conflict, _)| conflict.reachable.is_some());
+    out.into_iter().filter(|(_, idle)| !(reason && *idle)).map(|(conflict, _)| conflict).collect()
+}
+
+/// What lifting a limit gives.
+#[derive(Clone, Copy, PartialEq)]
+enum Nearest {
+    /// A plan with this usage, in the user's sign, and the bound on it.
+    Reached(f64, f64),
+    /// The others cannot be met either.
+    NeverMet,
+    /// Not found out.
+    Unknown,
 }

@@ -49,6 +49,20 @@ pub enum InputError {
         /// The bad entry.
         value: f64,
     },
+    /// A number above the range of its matrix.
+    #[error("{name}[{query}, {model}] is {value}, expected a number in [0, {most}]")]
+    TooLarge {
+        /// Argument.
+        name: String,
+        /// Row of the first bad entry.
+        query: usize,
+        /// Column of the first bad entry.
+        model: usize,
+        /// The bad entry.
+        value: f64,
+        /// The end of the range.
+        most: f64,
+    },
     /// A bad number in a vector.
     #[error("{name}[{index}] is {value}, expected {expected}")]
     Entry {

@@ -17,7 +17,7 @@
 //! let problem = Problem {
 //!     n_queries: 2,
 //!     n_models: 2,
-//!     inputs: vec![Input { name: "acc".into(), data: Matrix::F64(&acc), nonnegative: false }],
+//!     inputs: vec![Input { name: "acc".into(), data: Matrix::F64(&acc), nonnegative: false, at_most: f64::INFINITY }],
 //!     objective: 0,
 //!     sense: Sense::Maximise,
 //!     resources: vec![],

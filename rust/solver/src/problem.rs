@@ -49,6 +49,8 @@ pub struct Input<'a> {
     pub data: Matrix<'a>,
     /// Whether entries below zero are refused.
     pub nonnegative: bool,
+    /// Entries above this are refused.
+    pub at_most: f64,
 }
 
 /// What one query on one model uses of a resource.
@@ -300,14 +302,16 @@ fn check_matrix(input: &Input<'_>, n_models: usize) -> Result<(f64, bool), Input
         Matrix::F64(data) => extremes(data, |x| (x.abs().to_bits(), x < 0.0)),
     };
     let largest = f64::from_bits(largest);
-    if largest.is_finite() && !(negative && input.nonnegative) {
+    if largest.is_finite() && largest <= input.at_most && !(negative && input.nonnegative) {
         return Ok((largest, negative));
     }
-    let bad = |x: f64| !x.is_finite() || (input.nonnegative && x < 0.0);
+    let bad = |x: f64| !x.is_finite() || (input.nonnegative && x < 0.0) || x > input.at_most;
     let at = (0..input.data.len()).find(|&at| bad(input.data.get(at))).unwrap_or(0);
     let (name, value) = (input.name.clone(), input.data.get(at));
     let (query, model) = (at / n_models, at % n_models);
-    if value.is_finite() {
+    if value.is_finite() && value > input.at_most {
+        Err(InputError::TooLarge { name, query, model, value, most: input.at_most })
+    } else if value.is_finite() {
         Err(InputError::Negative { name, query, model, value })
     } else {
         Err(InputError::NotFinite { name, query, model, value })

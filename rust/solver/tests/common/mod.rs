@@ -72,8 +72,8 @@ impl Instance {
             n_queries: self.n,
             n_models: self.m,
             inputs: vec![
-                Input { name: "acc".into(), data: Matrix::F64(&self.acc), nonnegative: false },
-                Input { name: "cost".into(), data: Matrix::F64(&self.cost), nonnegative: true },
+                Input { name: "acc".into(), data: Matrix::F64(&self.acc), nonnegative: false, at_most: f64::INFINITY },
+                Input { name: "cost".into(), data: Matrix::F64(&self.cost), nonnegative: true, at_most: f64::INFINITY },
             ],
             objective: usize::from(self.minimise_cost),
             sense: if self.minimise_cost { Sense::Minimise } else { Sense::Maximise },

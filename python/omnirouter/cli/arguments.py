@@ -14,7 +14,7 @@ from omnirouter import __version__
 from omnirouter.cli import commands
 from omnirouter.errors import OmniRouterError, SolveError
 
-__all__ = ["main"]
+__all__ = ["run"]
 
 SOLVED, NO_SOLUTION, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 READER_LEFT = 141  # standard output was closed early, as by `| head`
@@ -22,7 +22,7 @@ CAPS = "most queries per model: numbers or 'none' separated by commas, or a .npy
 EPILOG = "exit codes: 0 solved, 1 no solution, 2 bad usage, 130 interrupted"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def run(argv: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit code."""
     try:
         arguments = _parser().parse_args(argv)
@@ -111,7 +111,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     route.add_argument("prompts", type=Path, help="prompts: JSONL, CSV or Parquet with a column 'prompt', or text lines")
     route.add_argument("--router", type=Path, required=True, help="folder that fit wrote")
-    route.add_argument("--cap", action="append", default=[], metavar="MODEL=N", help="most prompts for a model; repeatable")
+    route.add_argument(
+        "--cap",
+        action="append",
+        default=[],
+        metavar="MODEL=N",
+        help="most prompts for a model; repeatable; a lower cap of the pool stays",
+    )
     _limits(route)
     route.add_argument("-o", "--out", type=Path, help="write the plan: .parquet, .csv or .jsonl")
 
