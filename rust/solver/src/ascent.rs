@@ -295,7 +295,10 @@ impl<'r> Ascent<'r> {
             let (below, above) = match self.basis.at(position) {
                 Basic::Slack(k) => (amount < -self.tolerance(k), false),
                 Basic::Pinned(k) => (amount < -self.tolerance(k), amount > self.tolerance(k)),
-                Basic::Pair { pair, .. } => (amount < -TINY, self.banned[pair] && amount > TINY),
+                // A pair that differs little from its key magnifies what rounding leaves of a limit.
+                Basic::Pair { pair, .. } => {
+                    (amount < -TINY && amount < -self.noise(position), self.banned[pair] && amount > TINY)
+                }
             };
             if !(below || above) {
                 continue;
@@ -311,6 +314,14 @@ impl<'r> Ascent<'r> {
 
     fn is_banned_at(&self, position: usize) -> bool {
         matches!(self.basis.at(position), Basic::Pair { pair, .. } if self.banned[pair])
+    }
+
+    /// What rounding of the sums can make of the amount of a basic pair.
+    fn noise(&self, position: usize) -> f64 {
+        let rates = self.basis.edge(position, 1.0);
+        // Errors of as many terms as there are rows, as they add up at random.
+        let rounding = (8.0 + (self.rows.len() as f64).sqrt()) * f64::EPSILON;
+        rates.iter().zip(&self.limit).map(|(rate, limit)| rate.abs() * rounding * (1.0 + limit.abs())).sum()
     }
 
     /// Violation of a limit that rounding of the sums can explain.

@@ -50,7 +50,7 @@ impl Calendar {
     /// Takes the rows that are due by the time the prices have moved at `speed` for `distance`; they are not due again until
     /// [`Calendar::enter`].
     pub(crate) fn take_due(&mut self, speed: f64, distance: f64, out: &mut Vec<usize>) {
-        let until = self.travelled + speed * distance;
+        let until = (self.travelled + speed * distance).min(f64::MAX);
         out.clear();
         out.extend((0..self.due.len()).filter(|&row| self.due[row] <= until));
         out.iter().for_each(|&row| self.due[row] = f64::INFINITY);

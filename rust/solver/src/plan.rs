@@ -285,7 +285,9 @@ impl Planner<'_> {
         let changed = changed.chain(rows.query.iter().zip(pairs).map(|(&i, &pair)| (i, rows.model[pair] as i32)));
         let changed: Vec<(usize, i32)> = changed.collect();
         if (0..limit.len()).any(|k| used[k] > limit[k] - near(k)) {
-            return Ok(self.keep(oracle, &changed)?.then(|| units.to_rows(self.out.objective)));
+            let kept = self.keep(oracle, &changed)?;
+            self.report("search", rows)?;
+            return Ok(kept.then(|| units.to_rows(self.out.objective)));
         }
         self.out.objective = total;
         self.pending = Some(changed);

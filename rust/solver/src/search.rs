@@ -172,7 +172,7 @@ impl<'r> Tree<'r, '_> {
         let accepted = accept(&plan)?;
         self.keep(accepted);
         let whole = most.iter().all(|(_, fraction)| *fraction >= 1.0 - WHOLE);
-        if !whole && (self.best.is_none() || self.nodes < REPAIR_EVERY || self.nodes % REPAIR_EVERY == 0) {
+        if !whole && (self.best.is_none() || self.nodes < REPAIR_EVERY || self.nodes.is_multiple_of(REPAIR_EVERY)) {
             let mut repaired = plan.clone();
             let open = |pair: usize| !node.is_banned(pair);
             if repair(self.rows, node.limits(), node.prices(), &open, &mut repaired) {
