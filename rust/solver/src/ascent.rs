@@ -12,6 +12,7 @@ use crate::calendar::Calendar;
 use crate::dense::mix;
 use crate::oracle::{Interrupted, Watch};
 use crate::rows::Rows;
+use crate::sums::Sum;
 
 /// Smallest rate or violation that counts, on data scaled to order one.
 pub(crate) const TINY: f64 = 1e-9;
@@ -104,11 +105,18 @@ impl<'r> Ascent<'r> {
         &self.prices
     }
 
-    /// Objective of a pair, with the nudge where ties are being broken.
+    /// What is added to the objective of a pair where ties are being broken.
     #[inline]
-    pub(crate) fn objective(&self, pair: usize) -> f64 {
-        let nudge = if self.nudged { NUDGE * (mix(pair as u64) >> 11) as f64 / (1_u64 << 53) as f64 } else { 0.0 };
-        self.rows.objective[pair] + nudge
+    pub(crate) fn nudge(&self, pair: usize) -> f64 {
+        if self.nudged {
+            NUDGE * (mix(pair as u64) >> 11) as f64 / (1_u64 << 53) as f64
+        } else {
+            0.0
+        }
+    }
+
+    fn objective(&self, pair: usize) -> f64 {
+        self.rows.objective[pair] + self.nudge(pair)
     }
 
     fn reduced(&self, pair: usize) -> f64 {
@@ -118,14 +126,20 @@ impl<'r> Ascent<'r> {
     /// The cheapest open pair of a row (its first where none is open), and how far behind the next one is.
     fn cheapest(&self, row: usize) -> (usize, f64) {
         let (mut best, mut least, mut second) = (self.rows.start[row], f64::INFINITY, f64::INFINITY);
-        for pair in self.rows.pairs(row).filter(|&pair| !self.banned[pair]) {
-            let reduced = self.reduced(pair);
+        self.rows.each_pair(row, |pair, objective, usage, limit| {
+            let mut reduced = objective + self.nudge(pair);
+            for (usage, &limit) in usage.iter().zip(limit) {
+                reduced += usage * self.prices[limit as usize];
+            }
+            if self.banned[pair] {
+                return;
+            }
             if reduced < least {
                 (best, least, second) = (pair, reduced, least);
             } else if reduced < second {
                 second = reduced;
             }
-        }
+        });
         (best, second - least)
     }
 
@@ -162,14 +176,26 @@ impl<'r> Ascent<'r> {
 
     /// The dual value at the current prices, with the true objective: a bound for the rows under the current bans.
     pub(crate) fn value(&self) -> f64 {
-        let mut value = crate::sums::Sum::default();
+        let mut value = Sum::default();
         for row in 0..self.rows.len() {
-            let open = self.rows.pairs(row).filter(|&pair| !self.banned[pair]);
-            let priced = open.map(|pair| self.rows.objective[pair] + self.rows.dot(pair, &self.prices));
-            value.add(priced.fold(f64::INFINITY, f64::min));
+            let mut least = f64::INFINITY;
+            self.rows.each_pair(row, |pair, objective, usage, limit| {
+                let mut priced = objective;
+                for (usage, &limit) in usage.iter().zip(limit) {
+                    priced += usage * self.prices[limit as usize];
+                }
+                least = if priced < least && !self.banned[pair] { priced } else { least };
+            });
+            value.add(least);
         }
         self.prices().iter().zip(&self.limit).for_each(|(price, limit)| value.add(-price * limit));
         value.value()
+    }
+
+    /// The dual value where the keys have just been chosen.
+    pub(crate) fn value_of_keys(&self) -> f64 {
+        let own: f64 = self.key.iter().map(|&pair| self.rows.objective[pair]).sum();
+        own - self.prices.iter().zip(&self.residual).map(|(price, left)| price * left).sum::<f64>()
     }
 
     /// The pairs that share a row in the relaxation's vertex: `(row, pair, fraction)`, keys included.

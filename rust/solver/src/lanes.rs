@@ -179,6 +179,29 @@ wide! {
     }
 }
 
+wide! {
+    /// The largest magnitude, as bits, and whether anything is below zero (not 0). The bits of magnitudes are ordered like
+    /// the magnitudes, with infinity and NaN above all numbers. Single precision data.
+    fn extremes_f32(data: &[f32], most: &mut u32, negative: &mut u32) {
+        for &x in data {
+            let magnitude = x.to_bits() & 0x7fff_ffff;
+            *most = if magnitude > *most { magnitude } else { *most };
+            *negative |= u32::from(x < 0.0);
+        }
+    }
+}
+
+wide! {
+    /// The same for double precision data.
+    fn extremes_f64(data: &[f64], most: &mut u64, negative: &mut u64) {
+        for &x in data {
+            let magnitude = x.to_bits() & 0x7fff_ffff_ffff_ffff;
+            *most = if magnitude > *most { magnitude } else { *most };
+            *negative |= u64::from(x < 0.0);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,6 +240,7 @@ mod tests {
         at: Vec<u32>,
         near: Vec<u32>,
         least: Vec<f64>,
+        bits: (u64, u64),
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -234,6 +258,7 @@ mod tests {
             at: (0..ROWS as u32).map(|row| row % M as u32).collect(),
             near: vec![0; ROWS],
             least: vec![0.0; ROWS],
+            bits: (0, 0),
         };
         let two = is_x86_feature_detected!("avx2");
         let five = is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl");
@@ -263,5 +288,7 @@ mod tests {
         agree!(less_reach_f32, s => &mut s.out, M, &s.at, 0.3, &s.single);
         agree!(less_reach_f64, s => &mut s.out, M, &s.at, 0.3, &s.data);
         agree!(count_near, s => &s.out, M, &mut s.near);
+        agree!(extremes_f32, s => &s.single, &mut s.near[0], &mut s.at[0]);
+        agree!(extremes_f64, s => &s.data, &mut s.bits.0, &mut s.bits.1);
     }
 }

@@ -11,11 +11,10 @@ const FLAT: f64 = 1e-11;
 /// Where a step goes farther than expected, it looks so many times as far ahead.
 const FARTHER: f64 = 3.0;
 
-/// The next pair of a row to become its cheapest, at distance `at` along the edge.
+/// Where along the edge a row gets another cheapest pair.
 struct Crossing {
     at: f64,
     row: usize,
-    pair: usize,
 }
 
 impl Ascent<'_> {
@@ -42,9 +41,11 @@ impl Ascent<'_> {
         let found = loop {
             self.calendar.take_due(speed, horizon, &mut due);
             for &row in &due {
-                let (crossing, margin) = self.next_crossing(row, &moving, 0.0);
+                let (at, margin) = self.next_crossing(row, &moving, 0.0);
                 visited.push((row, margin));
-                later.extend(crossing.filter(|crossing| crossing.at < stop_at));
+                if at < stop_at {
+                    later.push(Crossing { at, row });
+                }
             }
             let near: Vec<_> =
                 later.extract_if(.., |crossing: &mut Crossing| crossing.at <= horizon).map(Reverse).collect();
@@ -71,13 +72,17 @@ impl Ascent<'_> {
         shared: &[usize],
     ) -> Option<(Basic, f64)> {
         while heap.peek().is_some_and(|Reverse(next)| next.at <= horizon) {
-            let Reverse(Crossing { at, row, pair }) = heap.pop()?;
+            let Reverse(Crossing { at, row }) = heap.pop()?;
+            let pair = self.pair_at(row, moving, at);
             *slope -= self.priced(self.key[row], moving)[1] - self.priced(pair, moving)[1];
             if *slope <= TINY || shared.binary_search(&row).is_ok() {
                 return Some((Basic::Pair { row, pair }, at));
             }
             self.set_key(row, pair);
-            heap.extend(self.next_crossing(row, moving, at).0.map(Reverse));
+            let (at, _) = self.next_crossing(row, moving, at);
+            if at < f64::INFINITY {
+                heap.push(Reverse(Crossing { at, row }));
+            }
         }
         None
     }
@@ -98,37 +103,54 @@ impl Ascent<'_> {
     #[inline]
     fn priced(&self, pair: usize, moving: &[[f64; 2]]) -> [f64; 2] {
         let terms = pair * self.rows.n_resources..(pair + 1) * self.rows.n_resources;
-        let mut sum = [self.objective(pair), 0.0];
-        for (usage, &limit) in self.rows.usage[terms.clone()].iter().zip(&self.rows.limit[terms]) {
-            let [price, rate] = moving[limit as usize];
-            sum[0] += usage * price;
-            sum[1] += usage * rate;
-        }
-        sum
+        let own = self.rows.objective[pair] + self.nudge(pair);
+        add_terms(own, &self.rows.usage[terms.clone()], &self.rows.limit[terms], moving)
     }
 
-    /// The next change of a row's key, not before `from`, and how far behind its second choice is now.
-    fn next_crossing(&self, row: usize, moving: &[[f64; 2]], from: f64) -> (Option<Crossing>, f64) {
+    /// Where a row's key changes next, not before `from`, and how far behind its second choice is now. Without branches: most
+    /// rows that are looked at do not change.
+    fn next_crossing(&self, row: usize, moving: &[[f64; 2]], from: f64) -> (f64, f64) {
         let key = self.key[row];
         let [key_now, key_rate] = self.priced(key, moving);
-        let (mut at, mut best_rate, mut best) = (f64::INFINITY, 0.0, None);
-        let mut margin = f64::INFINITY;
-        for pair in self.rows.pairs(row) {
-            if pair == key || self.banned[pair] {
-                continue;
-            }
-            let [now, rate] = self.priced(pair, moving);
-            let (behind, closing) = (now - key_now, key_rate - rate);
-            margin = margin.min(behind);
-            if closing > FLAT && behind <= at * closing {
-                let crossing = (behind / closing).max(from);
-                if crossing < at || (crossing == at && closing > best_rate) {
-                    (at, best_rate, best) = (crossing, closing, Some(pair));
-                }
-            }
-        }
-        (best.map(|pair| Crossing { at, row, pair }), margin)
+        let (mut at, mut margin) = (f64::INFINITY, f64::INFINITY);
+        self.rows.each_pair(row, |pair, objective, usage, limit| {
+            let [now, rate] = add_terms(objective + self.nudge(pair), usage, limit, moving);
+            let behind = if (pair == key) | self.banned[pair] { f64::INFINITY } else { now - key_now };
+            let closing = key_rate - rate;
+            let crossing = if closing > FLAT { behind / closing } else { f64::INFINITY };
+            margin = if behind < margin { behind } else { margin };
+            at = if crossing < at { crossing } else { at };
+        });
+        (at.max(from), margin)
     }
+
+    /// The pair that becomes the cheapest of its row at a crossing; of several the one that falls fastest.
+    fn pair_at(&self, row: usize, moving: &[[f64; 2]], at: f64) -> usize {
+        let key = self.key[row];
+        let [key_now, key_rate] = self.priced(key, moving);
+        let (mut fastest, mut found) = (0.0, key);
+        self.rows.each_pair(row, |pair, objective, usage, limit| {
+            let [now, rate] = add_terms(objective + self.nudge(pair), usage, limit, moving);
+            let closing = key_rate - rate;
+            let due = closing > FLAT && (now - key_now) / closing <= at;
+            if due && closing > fastest && pair != key && !self.banned[pair] {
+                (fastest, found) = (closing, pair);
+            }
+        });
+        found
+    }
+}
+
+/// `own + sum usage * [price, rate]`, the rate without `own`.
+#[inline]
+fn add_terms(own: f64, usage: &[f64], limit: &[u32], moving: &[[f64; 2]]) -> [f64; 2] {
+    let mut sum = [own, 0.0];
+    for (usage, &limit) in usage.iter().zip(limit) {
+        let [price, rate] = moving[limit as usize];
+        sum[0] += usage * price;
+        sum[1] += usage * rate;
+    }
+    sum
 }
 
 impl PartialEq for Crossing {

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::error::InputError;
+use crate::lanes::{extremes_f32, extremes_f64};
 
 /// Matrices of fewer pairs are read by the calling thread alone: starting threads would cost more.
 pub(crate) const SERIAL_PAIRS: usize = 1 << 16;
@@ -309,10 +310,17 @@ fn check_entries(
 /// Refuses what is not finite or, where asked, below zero; otherwise the largest magnitude, and whether anything is negative.
 fn check_matrix(input: &Input<'_>, n_models: usize) -> Result<(f64, bool), InputError> {
     let (largest, negative) = match input.data {
-        Matrix::F32(data) => extremes(data, |x| (f64::from(x.abs()).to_bits(), x < 0.0)),
-        Matrix::F64(data) => extremes(data, |x| (x.abs().to_bits(), x < 0.0)),
+        Matrix::F32(data) => extremes(data, |piece| {
+            let (mut most, mut negative) = (0, 0);
+            extremes_f32::run(piece, &mut most, &mut negative);
+            (f64::from(f32::from_bits(most)), negative > 0)
+        }),
+        Matrix::F64(data) => extremes(data, |piece| {
+            let (mut most, mut negative) = (0, 0);
+            extremes_f64::run(piece, &mut most, &mut negative);
+            (f64::from_bits(most), negative > 0)
+        }),
     };
-    let largest = f64::from_bits(largest);
     if largest.is_finite() && largest <= input.at_most && !(negative && input.nonnegative) {
         return Ok((largest, negative));
     }
@@ -329,19 +337,12 @@ fn check_matrix(input: &Input<'_>, n_models: usize) -> Result<(f64, bool), Input
     }
 }
 
-/// Largest magnitude, as bits, and whether anything is negative. The bits of magnitudes are ordered like the magnitudes,
-/// with infinity and NaN above all numbers, so one integer maximum finds both the scale and the bad entries.
-fn extremes<T: Copy + Sync>(data: &[T], bits_and_sign: impl Fn(T) -> (u64, bool) + Sync) -> (u64, bool) {
-    let fold = |piece: &[T]| {
-        piece.iter().fold((0, false), |(most, negative), &x| {
-            let (bits, below) = bits_and_sign(x);
-            (if bits > most { bits } else { most }, negative | below)
-        })
-    };
-    let join = |a: (u64, bool), b: (u64, bool)| (a.0.max(b.0), a.1 | b.1);
+/// Largest magnitude (NaN where there is any) and whether anything is negative, piece by piece in parallel.
+fn extremes<T: Sync>(data: &[T], of_piece: impl Fn(&[T]) -> (f64, bool) + Sync + Send) -> (f64, bool) {
+    let join = |a: (f64, bool), b: (f64, bool)| (if b.0 > a.0 || b.0.is_nan() { b.0 } else { a.0 }, a.1 | b.1);
     if data.len() <= SERIAL_PAIRS {
-        fold(data)
+        of_piece(data)
     } else {
-        data.par_chunks(SERIAL_PAIRS).map(fold).reduce(|| (0, false), join)
+        data.par_chunks(SERIAL_PAIRS).map(of_piece).reduce(|| (0.0, false), join)
     }
 }

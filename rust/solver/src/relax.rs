@@ -268,7 +268,7 @@ pub(crate) fn left_over<O: DualOracle>(oracle: &O, goal: Goal, rows: &Rows, scal
 /// Moves an ascent near its top with the help of a smaller sample at its own: the sample stands for how usage answers to
 /// prices, the rows say what usage is (a control variate). Each round costs a look at the rows and a few steps of the sample.
 fn come_near(ascent: &mut Ascent<'_>, below: &mut Ascent<'_>, watch: &dyn Watch) -> Result<(), Interrupted> {
-    let mut value = ascent.value();
+    let mut value = ascent.value_of_keys();
     for _ in 0..ROUNDS {
         let before = ascent.prices().to_vec();
         let left = in_units_of(below.rows, ascent.rows, ascent.residual());
@@ -277,7 +277,7 @@ fn come_near(ascent: &mut Ascent<'_>, below: &mut Ascent<'_>, watch: &dyn Watch)
             return Ok(());
         }
         ascent.go_to(below.prices());
-        let risen = ascent.value();
+        let risen = ascent.value_of_keys();
         if risen <= value {
             ascent.go_to(&before);
             return Ok(());

@@ -115,6 +115,19 @@ impl Rows {
         sum
     }
 
+    /// Calls `visit(pair, objective, terms)` for each pair of a row, the terms being (usage, limit).
+    #[inline]
+    pub(crate) fn each_pair(&self, row: usize, mut visit: impl FnMut(usize, f64, &[f64], &[u32])) {
+        let (pairs, width) = (self.pairs(row), self.n_resources);
+        let usage = &self.usage[pairs.start * width..pairs.end * width];
+        let limit = &self.limit[pairs.start * width..pairs.end * width];
+        let mut at = 0;
+        for (&objective, pair) in self.objective[pairs.clone()].iter().zip(pairs) {
+            visit(pair, objective, &usage[at..at + width], &limit[at..at + width]);
+            at += width;
+        }
+    }
+
     /// Adds `factor * usage` of a pair to a vector over limits (one entry more than limits).
     #[inline]
     pub(crate) fn add_usage(&self, pair: usize, factor: f64, to: &mut [f64]) {
