@@ -1,136 +1,212 @@
-"""HiGHS on the linear relaxation against `omnirouter.solve` on the integer problem; simulated data, one run.
+"""omnirouter against other solvers and the plain subgradient method: simulated batches, one run, medians and ratios.
 
-    python benches/compare_highs.py [--runs 5] [--json FILE]
+    python benches/compare.py [--quick] [--limit 60] [--runs 5] [--seed 1] [--json FILE]
 
-Instances: accuracies k/16, lognormal costs on a price ladder, a binding budget and caps of which some bind. HiGHS solves
-the relaxation (interior point without crossover, and simplex); omnirouter returns an integer plan with a proven gap. Both
-may use two threads. Times are medians: of `--runs` for omnirouter, three for interior point, one for simplex. The last row
-gives a solve in units of one numpy read (`sum`, one thread) of both matrices, in the same process.
+Every row of an instance gets the same float32 numbers. omnirouter returns an integer plan with a proven gap, from Python,
+checks of its input included; the others are timed inside their run alone, without building the model. All may use two
+threads and are asked for a gap of 1e-6. A peer that meets the time limit is shown with ">", and so is the ratio. Every
+answer is recomputed: "check" says ok where its limits hold to 1e-6 (plans: exactly) and its value agrees to 1e-5, else
+what does not. omnirouter's times are medians of `--runs`; a peer's of three runs, or of one that takes over two seconds.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import time
-from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
+from unittest import mock
 
-import highspy
 import numpy as np
-from numpy.typing import NDArray
 
 import omnirouter
+from batches import Batch, routing
+from measure import lines, machine, median_time, short, table, write_json
+from omnirouter import _core
+from peers import GAP, INTEGERS, RELAXATIONS, THREADS, Answer, Peer
+from subgradient import Run, subgradient
 
-Instance = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64], float]
-
-
-def instance(n: int, m: int, seed: int = 0) -> Instance:
-    """acc, cost, caps and budget of a simulated batch."""
-    rng = np.random.default_rng(seed)
-    skill = np.sort(rng.normal(0.5, 1.0, m))
-    affinity = rng.normal(0, 0.6, (8, m))[rng.integers(0, 8, n)]
-    right = 1 / (1 + np.exp(-(skill + affinity - rng.normal(0, 1.2, (n, 1)))))
-    acc = (rng.binomial(16, right) / 16).astype(np.float32)
-    cost = (1e-4 * np.exp(np.linspace(0, 4, m)) * rng.lognormal(0, 0.6, (n, m))).astype(np.float32)
-    caps = np.ceil(1.25 * n * rng.dirichlet(np.full(m, 3.0)))
-    cheapest = cost.min(axis=1).sum(dtype=np.float64)
-    dearest = cost[np.arange(n), acc.argmax(axis=1)].sum(dtype=np.float64)
-    return acc, cost, caps, float(cheapest + 0.3 * (dearest - cheapest))
+# Queries, models, and whether the integer solvers take part.
+SIZES = ((64, 10, True), (256, 32, True), (1_000, 10, True), (10_000, 10, True), (100_000, 10, False))
+QUICK = ((64, 10, True), (1_000, 10, True))
+SMALL = ((64, 10), (256, 32))
+PLAIN_GAPS = (1e-3, 1e-4, 1e-6)
+COLUMNS = ("instance", "solver", "answer", "value", "time", "omnirouter is faster by", "check")
 
 
-def highs_relaxation(data: Instance, solver: str) -> tuple[float, float]:
-    """Seconds inside HiGHS' run, and the relaxation's value."""
-    acc, cost, caps, budget = data
-    n, m = acc.shape
-    lp = highspy.HighsLp()
-    lp.num_col_, lp.num_row_ = n * m, n + m + 1
-    lp.sense_ = highspy.ObjSense.kMaximize
-    lp.col_cost_ = acc.astype(np.float64).ravel()
-    lp.col_lower_, lp.col_upper_ = np.zeros(n * m), np.ones(n * m)
-    infinity = highspy.kHighsInf
-    lp.row_lower_ = np.concatenate([np.ones(n), np.full(m + 1, -infinity)])
-    lp.row_upper_ = np.concatenate([np.ones(n), caps, [budget]])
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-    lp.a_matrix_.start_ = np.arange(0, 3 * n * m + 1, 3)
-    query, model = np.divmod(np.arange(n * m), m)
-    lp.a_matrix_.index_ = np.stack([query, n + model, np.full(n * m, n + m)], axis=1).ravel()
-    values = np.ones((n * m, 3))
-    values[:, 2] = cost.ravel()
-    lp.a_matrix_.value_ = values.ravel()
-    highs = highspy.Highs()
-    highs.silent()
-    highs.setOptionValue("threads", 2)
-    highs.setOptionValue("solver", solver)
-    highs.setOptionValue("run_crossover", "off")
-    highs.passModel(lp)
-    start = time.perf_counter()
-    highs.run()
-    return time.perf_counter() - start, highs.getInfo().objective_function_value
+@dataclass
+class Row:
+    """One solver on one instance."""
+
+    instance: str
+    solver: str
+    answer: str
+    value: float
+    seconds: float
+    limited: bool
+    ratio: float | None
+    check: str
+
+    def cells(self) -> tuple[str, ...]:
+        sign = "> " if self.limited else ""
+        ratio = (
+            "" if self.ratio is None else f"{sign}{self.ratio:,.3g} ×" if self.ratio < 100 else f"{sign}{self.ratio:,.0f} ×"
+        )
+        value = f"{self.value:.4f}" if np.isfinite(self.value) else "none"
+        return self.instance, self.solver, self.answer, value, sign + short(self.seconds), ratio, self.check
 
 
-def median_time(work: Callable[[], object], runs: int) -> float:
-    """Median seconds of a call, after one that is not counted."""
-    work()
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+def compare(n: int, m: int, integers: bool, seed: int, runs: int, limit: float) -> list[Row]:
+    """All rows of one instance."""
+    batch = routing(n, m, seed)
+    settings: dict[str, Any] = {"rel_gap": GAP, "threads": THREADS}
+    solution = omnirouter.solve(*batch, **settings)
+    # Small solves are repeated more: a median of five says little about 100 µs.
+    seconds = median_time(lambda: omnirouter.solve(*batch, **settings), max(runs, min(200, 20_000 // n)))
+    bind = int((solution.duals.caps > 0).sum())
+    name = f"{n:,} × {m}, {bind} of {m} caps and {'the' if solution.duals.budget > 0 else 'no'} budget bind"
+    answer = f"plan, gap {solution.gap:.0e} proven, {solution.info.passes} passes"
+    broken = solution.problem.audit(solution.raise_for_status().assignment).violations  # type: ignore[arg-type]
+    rows = [Row(name, "omnirouter", answer, solution.objective, seconds, False, None, "; ".join(broken) or "ok")]
+    reference: float | None = None
+    for solver, peer in RELAXATIONS.items():
+        answered = run_peer(peer, batch, limit)
+        value = answered.value(batch)
+        check = check_relaxation(answered, value, batch, solution, reference)
+        if answered.done and reference is None:
+            reference = value
+        rows.append(peer_row(solver, "relaxation", value, answered, seconds, check))
+    for solver, peer in INTEGERS.items() if integers else ():
+        answered = run_peer(peer, batch, limit)
+        value = answered.value(batch)
+        rows.append(peer_row(solver, "plan", value, answered, seconds, check_plan(answered, value, solution)))
+    rows.extend(plain_rows(subgradient(batch, PLAIN_GAPS, limit), limit, seconds, solution))
+    return rows
 
 
-def small(runs: int) -> dict[str, Any]:
-    """10,000 × 10: omnirouter, and HiGHS on the relaxation."""
-    data = instance(10_000, 10)
-    solution = omnirouter.solve(*data, threads=2)
-    ours = median_time(lambda: omnirouter.solve(*data, threads=2), runs)
-    out: dict[str, Any] = {"binding_caps": int((solution.duals.caps > 0).sum()), "seconds": ours}
-    out |= {"gap": solution.gap, "objective": solution.objective, "bound": solution.bound, "highs": {}}
-    for solver, repeats in (("ipm", 3), ("simplex", 1)):
-        tries = [highs_relaxation(data, solver) for _ in range(repeats)]
-        seconds = statistics.median(seconds for seconds, _ in tries)
-        out["highs"][solver] = {"seconds": seconds, "value": tries[0][1], "ratio": seconds / ours}
-    return out
+def run_peer(peer: Peer, batch: Batch, limit: float) -> Answer:
+    """The answer of the run of median time."""
+    answers = [peer(batch, limit)]
+    if answers[0].seconds < 2:
+        answers += [peer(batch, limit) for _ in range(2)]
+    middle = statistics.median_low(answer.seconds for answer in answers)
+    return next(answer for answer in answers if answer.seconds == middle)
 
 
-def large(runs: int) -> dict[str, Any]:
-    """1,000,000 × 10, and one read of its matrices."""
-    data = instance(1_000_000, 10)
-    solution = omnirouter.solve(*data, threads=2)
-    ours = median_time(lambda: omnirouter.solve(*data, threads=2), runs)
-    read = median_time(lambda: (data[0].sum(), data[1].sum()), runs)
-    return {
-        "seconds": ours,
-        "gap": solution.gap,
-        "objective": solution.objective,
-        "passes": solution.info.passes,
-        "read_seconds": read,
-        "reads": ours / read,
-    }
+def peer_row(solver: str, kind: str, value: float, answered: Answer, ours: float, check: str) -> Row:
+    kind = kind if answered.done else f"{kind}, unfinished"
+    return Row("", solver, kind, value, answered.seconds, not answered.done, answered.seconds / ours, check)
+
+
+def check_relaxation(
+    answered: Answer, value: float, batch: Batch, solution: omnirouter.Solution, reference: float | None
+) -> str:
+    """No better than another relaxation, no worse than a plan, and within the limits."""
+    if answered.x is None or not answered.done:
+        return "no answer"
+    wrong = []
+    if (excess := answered.excess(batch)) > 1e-6:
+        wrong.append(f"limits passed by {excess:.0e}")
+    if value < solution.objective * (1 - 1e-5):
+        wrong.append("worth less than a plan")
+    if reference is not None and abs(value / reference - 1) > 1e-5:
+        wrong.append(f"value off by {abs(value / reference - 1):.0e}")
+    return "; ".join(wrong) or "ok"
+
+
+def check_plan(answered: Answer, value: float, solution: omnirouter.Solution) -> str:
+    """A plan of whole queries that meets every limit exactly, and not better than our bound allows."""
+    if answered.x is None:
+        return "no plan"
+    wrong = []
+    if np.abs(answered.x - np.rint(answered.x)).max() > 1e-6:
+        wrong.append("not whole")
+    wrong.extend(solution.problem.audit(answered.x.argmax(axis=1)).violations)
+    if value > solution.bound * (1 + 1e-9):
+        wrong.append("above our bound")
+    if answered.done and value < solution.objective * (1 - 1e-5):
+        wrong.append(f"value off by {1 - value / solution.objective:.0e}")
+    return "; ".join(wrong) or "ok"
+
+
+def plain_rows(run: Run, limit: float, ours: float, solution: omnirouter.Solution) -> list[Row]:
+    """A row per gap that the subgradient method was asked for."""
+    if run.assignment is None:
+        check = "no plan"
+    else:
+        check = "; ".join(solution.problem.audit(run.assignment).violations) or "ok"
+    if run.bound < solution.objective * (1 - 1e-9):
+        check += "; bound below a plan"
+    rows = []
+    for gap in PLAIN_GAPS:
+        seconds, passes = run.reached.get(gap, (run.seconds, run.passes))
+        ended = gap in run.reached
+        words = f"plan, gap {gap:.0e} proven" if ended else f"plan, gap {run.gap:.0e} proven, unfinished"
+        rows.append(
+            Row(
+                "",
+                "plain subgradient (ours)",
+                f"{words}, {passes} passes",
+                run.objective,
+                seconds,
+                not ended,
+                seconds / ours,
+                check,
+            )
+        )
+        if not ended:
+            break
+    return rows
+
+
+def small(n: int, m: int, seed: int, runs: int) -> tuple[object, ...]:
+    """A small problem from Python at a proven 1e-3: the whole call, and what of it is not the core."""
+    batch = routing(n, m, seed)
+    core, kept = _core.solve, []
+
+    def keep(*inputs: Any) -> Any:
+        kept.append(core(*inputs))
+        return kept[-1]
+
+    def repeat(*_: Any) -> Any:
+        return kept[0]
+
+    def solve() -> omnirouter.Solution:
+        return omnirouter.solve(*batch, rel_gap=1e-3)
+
+    with mock.patch.object(_core, "solve", keep):
+        solution = solve()
+    whole = median_time(solve, 100 * runs)
+    with mock.patch.object(_core, "solve", repeat):
+        face = median_time(solve, 100 * runs)
+    return f"{n} × {m}", f"{solution.gap:.0e}", short(whole), short(face), f"{face / whole:.0%}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="two small instances and a limit of 10 s")
+    parser.add_argument("--limit", type=float, help="seconds per run of a peer (default 60)")
     parser.add_argument("--runs", type=int, default=5, help="runs of omnirouter, of which the median counts")
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", metavar="FILE", help="also write the numbers to a file")
     arguments = parser.parse_args()
-    one, two = small(arguments.runs), large(arguments.runs)
-    print("| instance | solver | answer | value | time, s | omnirouter is faster by |")
-    print("|---|---|---|---|---|---|")
-    answer = f"integer plan, gap {one['gap']:.0e} proven"
-    name = f"10,000 × 10, {one['binding_caps']} caps bind"
-    print(f"| {name} | omnirouter | {answer} | {one['objective']:.4f} | {one['seconds']:.4f} | |")
-    for solver, words in (("ipm", "interior point, no crossover"), ("simplex", "dual simplex")):
-        highs = one["highs"][solver]
-        print(f"| | HiGHS {words} | relaxation | {highs['value']:.4f} | {highs['seconds']:.3f} | {highs['ratio']:.0f} × |")
-    answer = f"integer plan, gap {two['gap']:.0e} proven, {two['passes']} passes"
-    print(f"| 1,000,000 × 10 | omnirouter | {answer} | {two['objective']:.2f} | {two['seconds']:.3f} | |")
-    print(f"| | one numpy read of both matrices | | | {two['read_seconds']:.4f} | a solve is {two['reads']:.1f} reads |")
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump({"10000x10": one, "1000000x10": two}, file, indent=2)
+    limit = arguments.limit or (10.0 if arguments.quick else 60.0)
+    # HiGHS says who it is the first time: before the table, not inside.
+    RELAXATIONS["HiGHS simplex"](routing(4, 2), limit)
+    rows = []
+    print(table(COLUMNS, []), flush=True)
+    for size in QUICK if arguments.quick else SIZES:
+        own = compare(*size, seed=arguments.seed, runs=arguments.runs, limit=limit)
+        print(lines(row.cells() for row in own), flush=True)
+        rows.extend(own)
+    print("\nSmall problems from Python, default settings but the gap:\n")
+    tiny = [small(*size, seed=arguments.seed, runs=arguments.runs) for size in SMALL]
+    columns = ("instance", "proven gap", "omnirouter.solve", "of which Python", "share")
+    print(table(columns, tiny))
+    print(f"\nSimulated, seed {arguments.seed}; limit {limit:g} s; {machine()}")
+    small_rows = [dict(zip(columns, row, strict=True)) for row in tiny]
+    settings = {"seed": arguments.seed, "limit": limit, "runs": arguments.runs, "threads": THREADS, "gap": GAP}
+    write_json(arguments.json, {"settings": settings, "rows": [asdict(row) for row in rows], "small": small_rows})
 
 
 if __name__ == "__main__":
