@@ -85,13 +85,13 @@ def tenants(n: int, most: int = 200, everything: bool = False) -> Arguments:
     acc, cost, groups = batch.acc, batch.cost, min(most, n // 50)
     queries, tenant = np.arange(n), rng.integers(0, groups, n)
     tenant[:groups] = np.arange(groups)
-    price = 0.05 / cost.mean() * rng.lognormal(0, 0.7, groups)
+    price = 0.05 / cost.mean() * rng.lognormal(0, 1.0, groups)
     plan = (acc - price[tenant, None] * cost).argmax(axis=1)
     spend, right = np.bincount(tenant, cost[queries, plan]), np.bincount(tenant, acc[queries, plan])
     load = np.bincount(plan, minlength=10)
     resources = [
         Resource("cost", np.where(np.arange(groups) % 2, 1.01, 1.5) * spend, per=tenant, name="tenant budget"),
-        Resource("acc", 0.99 * right, per=tenant, sense=">=", name="tenant floor"),
+        Resource("acc", 0.999 * right, per=tenant, sense=">=", name="tenant floor"),
     ]
     if everything:
         tokens, latency = np.ceil(rng.lognormal(6, 1, (n, 1))), rng.lognormal(0, 0.5, (n, 10))
