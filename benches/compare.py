@@ -7,6 +7,7 @@ checks of its input included; the others are timed inside their run alone, witho
 threads and are asked for a gap of 1e-6. A peer that meets the time limit is shown with ">", and so is the ratio. Every
 answer is recomputed: "check" says ok where its limits hold to 1e-6 (plans: exactly) and its value agrees to 1e-5, else
 what does not. omnirouter's times are medians of `--runs`; a peer's of three runs, or of one that takes over two seconds.
+The rows of the subgradient method give its time to each gap, against omnirouter's when asked for that gap.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 
 import omnirouter
 from batches import Batch, routing
-from measure import lines, machine, median_time, short, table, write_json
+from measure import described, lines, median_time, short, table, write_json
 from omnirouter import _core
 from peers import GAP, INTEGERS, RELAXATIONS, THREADS, Answer, Peer
 from subgradient import Run, subgradient
@@ -59,15 +60,14 @@ class Row:
 def compare(n: int, m: int, integers: bool, seed: int, runs: int, limit: float) -> list[Row]:
     """All rows of one instance."""
     batch = routing(n, m, seed)
-    settings: dict[str, Any] = {"rel_gap": GAP, "threads": THREADS}
-    solution = omnirouter.solve(*batch, **settings)
-    # Small solves are repeated more: a median of five says little about 100 µs.
-    seconds = median_time(lambda: omnirouter.solve(*batch, **settings), max(runs, min(200, 20_000 // n)))
+    solution, seconds = ours(batch, GAP, runs)
     bind = int((solution.duals.caps > 0).sum())
     name = f"{n:,} × {m}, {bind} of {m} caps and {'the' if solution.duals.budget > 0 else 'no'} budget bind"
     answer = f"plan, gap {solution.gap:.0e} proven, {solution.info.passes} passes"
-    broken = solution.problem.audit(solution.raise_for_status().assignment).violations  # type: ignore[arg-type]
-    rows = [Row(name, "omnirouter", answer, solution.objective, seconds, False, None, "; ".join(broken) or "ok")]
+    wrong = list(solution.problem.audit(solution.raise_for_status().assignment).violations)  # type: ignore[arg-type]
+    if solution.bound < solution.objective:
+        wrong.append("bound below the plan")
+    rows = [Row(name, "omnirouter", answer, solution.objective, seconds, False, None, "; ".join(wrong) or "ok")]
     reference: float | None = None
     for solver, peer in RELAXATIONS.items():
         answered = run_peer(peer, batch, limit)
@@ -80,8 +80,24 @@ def compare(n: int, m: int, integers: bool, seed: int, runs: int, limit: float) 
         answered = run_peer(peer, batch, limit)
         value = answered.value(batch)
         rows.append(peer_row(solver, "plan", value, answered, seconds, check_plan(answered, value, solution)))
-    rows.extend(plain_rows(subgradient(batch, PLAIN_GAPS, limit), limit, seconds, solution))
+    run = subgradient(batch, PLAIN_GAPS, limit)
+    check = check_plain(run, solution)
+    for gap in PLAIN_GAPS:
+        seconds = ours(batch, gap, runs)[1]
+        rows.append(plain_row(run, gap, seconds, check))
+        if gap not in run.reached:
+            break
     return rows
+
+
+def ours(batch: Batch, gap: float, runs: int) -> tuple[omnirouter.Solution, float]:
+    """A solution, and the median seconds of a call from Python."""
+
+    def solve() -> omnirouter.Solution:
+        return omnirouter.solve(*batch, rel_gap=gap, threads=THREADS)
+
+    # Small solves are repeated more: a median of five says little about 100 µs.
+    return solve(), median_time(solve, max(runs, min(200, 20_000 // len(batch.acc))))
 
 
 def run_peer(peer: Peer, batch: Batch, limit: float) -> Answer:
@@ -129,34 +145,22 @@ def check_plan(answered: Answer, value: float, solution: omnirouter.Solution) ->
     return "; ".join(wrong) or "ok"
 
 
-def plain_rows(run: Run, limit: float, ours: float, solution: omnirouter.Solution) -> list[Row]:
-    """A row per gap that the subgradient method was asked for."""
+def check_plain(run: Run, solution: omnirouter.Solution) -> str:
+    """The plan within the limits, and the bound above the best plan that is known."""
     if run.assignment is None:
-        check = "no plan"
-    else:
-        check = "; ".join(solution.problem.audit(run.assignment).violations) or "ok"
+        return "no plan"
+    wrong = list(solution.problem.audit(run.assignment).violations)
     if run.bound < solution.objective * (1 - 1e-9):
-        check += "; bound below a plan"
-    rows = []
-    for gap in PLAIN_GAPS:
-        seconds, passes = run.reached.get(gap, (run.seconds, run.passes))
-        ended = gap in run.reached
-        words = f"plan, gap {gap:.0e} proven" if ended else f"plan, gap {run.gap:.0e} proven, unfinished"
-        rows.append(
-            Row(
-                "",
-                "plain subgradient (ours)",
-                f"{words}, {passes} passes",
-                run.objective,
-                seconds,
-                not ended,
-                seconds / ours,
-                check,
-            )
-        )
-        if not ended:
-            break
-    return rows
+        wrong.append("bound below a plan")
+    return "; ".join(wrong) or "ok"
+
+
+def plain_row(run: Run, gap: float, ours: float, check: str) -> Row:
+    """The subgradient method's time to one gap."""
+    done = gap in run.reached
+    seconds, passes = run.reached.get(gap, (run.seconds, run.passes))
+    words = f"plan, gap {gap if done else run.gap:.0e} proven{'' if done else ', unfinished'}, {passes} passes"
+    return Row("", "plain subgradient, re-implemented", words, run.objective, seconds, not done, seconds / ours, check)
 
 
 def small(n: int, m: int, seed: int, runs: int) -> tuple[object, ...]:
@@ -203,7 +207,7 @@ def main() -> None:
     tiny = [small(*size, seed=arguments.seed, runs=arguments.runs) for size in SMALL]
     columns = ("instance", "proven gap", "omnirouter.solve", "of which Python", "share")
     print(table(columns, tiny))
-    print(f"\nSimulated, seed {arguments.seed}; limit {limit:g} s; {machine()}")
+    print(f"\nSimulated, seed {arguments.seed}; limit {limit:g} s; {described()}")
     small_rows = [dict(zip(columns, row, strict=True)) for row in tiny]
     settings = {"seed": arguments.seed, "limit": limit, "runs": arguments.runs, "threads": THREADS, "gap": GAP}
     write_json(arguments.json, {"settings": settings, "rows": [asdict(row) for row in rows], "small": small_rows})

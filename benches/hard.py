@@ -18,7 +18,7 @@ import numpy as np
 
 import omnirouter
 from hard_batches import ASSIGNMENT_SIZES, LARGE, ROUTING, Arguments, assignment_type
-from measure import lines, machine, short, table, write_json
+from measure import described, lines, short, table, write_json
 
 COLUMNS = ("instance", "n × m", "status", "proven gap", "binds", "nodes", "passes", "time", "gap is held by")
 TARGET, SHORT = 1e-4, 10.0
@@ -131,7 +131,7 @@ def main() -> None:
     for case in cases(arguments.quick, arguments.gap, arguments.limit, arguments.only):
         rows.append(solve(case))
         print(lines([rows[-1].cells()]), flush=True)
-    print(f"\nSimulated, seeds in benches/hard_batches.py; limit {arguments.limit:g} s; {machine()}")
+    print(f"\nSimulated, seeds in benches/hard_batches.py; limit {arguments.limit:g} s; {described()}")
     settings = {"gap": arguments.gap, "limit": arguments.limit, "threads": 2}
     write_json(arguments.json, {"settings": settings, "rows": [asdict(row) for row in rows]})
 

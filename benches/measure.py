@@ -74,6 +74,13 @@ def machine() -> dict[str, Any]:
     return {"processor": name, "cores": os.cpu_count(), "python": platform.python_version(), "versions": versions}
 
 
+def described() -> str:
+    """The machine in a line, to stand below a table."""
+    own = machine()
+    versions = ", ".join(f"{name} {version}" for name, version in own["versions"].items())
+    return f"{own['processor']}, {own['cores']} cores, Python {own['python']}, {versions}."
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A table in Markdown."""
     head = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}"

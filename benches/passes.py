@@ -19,7 +19,7 @@ from typing import Any
 
 import omnirouter
 from batches import Batch, routing
-from measure import machine, median_time, read_times, short, table, write_json
+from measure import described, median_time, read_times, short, table, write_json
 
 SETTINGS: dict[str, Any] = {"rel_gap": 1e-6, "threads": 2}
 LARGE, QUICK_LARGE = ((1_000_000, 10), (1_000_000, 64)), ((1_000_000, 10),)
@@ -128,7 +128,7 @@ def main() -> None:
     show("Cost per pair:", lengths)
     curves = [curve(*(QUICK_CURVE if quick else CURVE), seed, runs)]
     show("A whole curve in single solves:", curves)
-    print(f"Simulated, seed {seed}; {machine()}")
+    print(f"Simulated, seed {seed}; {described()}")
     settings = {"seed": seed, "runs": runs} | SETTINGS
     write_json(arguments.json, {"settings": settings, "reads": large, "lengths": lengths, "curves": curves})
 
