@@ -2,6 +2,7 @@
 
 All are asked for a relative gap (or tolerance) of `GAP` and may use `THREADS` threads. SCIP stands for OR-Tools' integer
 solvers: CP-SAT takes whole coefficients only, so that costs would have to be rounded and the problem would be another one.
+PDLP's tolerance is relative to the norm of all right-hand sides together, so that single limits may be passed by more.
 """
 
 from __future__ import annotations
@@ -54,15 +55,19 @@ Peer = Callable[[Batch, float], Answer]
 
 
 def rows(batch: Batch) -> tuple[sparse.csc_matrix, NDArray[np.float64], NDArray[np.float64]]:
-    """Matrix, least and greatest values of the rows: one per query, one per cap, the budget."""
+    """Matrix, least and greatest values of the rows: one per query, one per cap, the budget.
+
+    The budget's row is in units in which the budget is n, as a careful user would write it: tolerances of 1e-7 mean
+    little for a budget of a cent.
+    """
     n, m = batch.acc.shape
     query, model = np.divmod(np.arange(n * m), m)
     index = np.stack([query, n + model, np.full(n * m, n + m)], axis=1).ravel()
     values = np.ones((n * m, 3))
-    values[:, 2] = batch.cost.ravel()
+    values[:, 2] = batch.cost.ravel() * (n / batch.budget)
     matrix = sparse.csc_matrix((values.ravel(), index, np.arange(0, 3 * n * m + 1, 3)), shape=(n + m + 1, n * m))
     least = np.concatenate([np.ones(n), np.full(m + 1, -np.inf)])
-    return matrix, least, np.concatenate([np.ones(n), batch.caps, [batch.budget]])
+    return matrix, least, np.concatenate([np.ones(n), batch.caps, [n]])
 
 
 def highs(batch: Batch, limit: float, solver: str, integer: bool = False) -> Answer:
@@ -136,7 +141,7 @@ def ortools_scip(batch: Batch, limit: float) -> Answer:
 def pulp_cbc(batch: Batch, limit: float) -> Answer:
     """CBC through PuLP, which hands the model over in a file; the time is CBC's own, from its log."""
     n, m = batch.acc.shape
-    acc, cost = batch.acc.astype(np.float64), batch.cost.astype(np.float64)
+    acc, cost = batch.acc.astype(np.float64), batch.cost.astype(np.float64) * (n / batch.budget)
     x = [[pulp.LpVariable(f"x{i}_{j}", cat="Binary") for j in range(m)] for i in range(n)]
     problem = pulp.LpProblem("routing", pulp.LpMaximize)
     problem += pulp.LpAffineExpression((x[i][j], acc[i, j]) for i in range(n) for j in range(m))
@@ -144,7 +149,7 @@ def pulp_cbc(batch: Batch, limit: float) -> Answer:
         problem += pulp.lpSum(row) == 1
     for j in range(m):
         problem += pulp.lpSum(row[j] for row in x) <= batch.caps[j]
-    problem += pulp.LpAffineExpression((x[i][j], cost[i, j]) for i in range(n) for j in range(m)) <= batch.budget
+    problem += pulp.LpAffineExpression((x[i][j], cost[i, j]) for i in range(n) for j in range(m)) <= n
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         cbc = pulp.PULP_CBC_CMD(msg=False, timeLimit=limit, gapRel=GAP, threads=THREADS, logPath=str(log))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import ast
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,14 +36,12 @@ model really costs on the test split. Best single, zero router and hindsight are
 {table}
 
 """
-# What HiGHS prints on its own, whatever it is told.
-BANNER = re.compile(r"^(Running HiGHS|Includes third-party software).*\n", re.MULTILINE)
 
 
 def run(*command: str) -> tuple[str, str]:
     """What a script of this folder prints, and the command as a reader would type it."""
     done = subprocess.run([sys.executable, *command], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    return BANNER.sub("", done.stdout).strip(), " ".join(("python", *command))
+    return done.stdout.strip(), " ".join(("python", *command))
 
 
 def simulated(script: str, title: str, *options: str) -> str:
