@@ -2,10 +2,11 @@
 PYTHON ?= python3
 TEST := .venv
 DEMO := .venv-demo
+PEERS := .venv-bench
 BIN := $(TEST)/bin
 SOURCES := $(shell find rust -name '*.rs') Cargo.toml Cargo.lock rust/solver/Cargo.toml rust/python/Cargo.toml pyproject.toml
 
-.PHONY: help demo test test-all test-rust test-python lint format bench bench-python results lock clean
+.PHONY: help demo test test-all test-rust test-python lint format bench bench-rust bench-python results lock clean
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -37,25 +38,29 @@ format: $(TEST)/.built ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: ## criterion benches of the solver; no Python needed
+bench: $(PEERS)/.built ## the tables: peers, hard instances, passes (simulated data; ARGS=--quick for small ones)
+	$(PEERS)/bin/python benches/compare.py $(ARGS)
+	$(PEERS)/bin/python benches/hard.py $(ARGS)
+	$(PEERS)/bin/python benches/passes.py $(ARGS)
+
+bench-rust: ## criterion benches of the solver; no Python needed
 	cargo bench --locked
 
-bench-python: $(TEST)/.built ## pytest-benchmark of the Python face, and the comparison with HiGHS
+bench-python: $(TEST)/.built ## pytest-benchmark of the Python face
 	$(BIN)/python -m pytest benches/test_speed.py -o addopts="" --benchmark-only
-	$(BIN)/python benches/compare_highs.py
 
-results: $(TEST)/.built ## write docs/results.md from the real outcome tables (DATA=folder)
-	$(BIN)/python benches/results.py $(or $(DATA),../shared/data)
+results: $(PEERS)/.built ## write docs/results.md: real outcome tables (DATA=folder) and all of make bench
+	$(PEERS)/bin/python benches/results.py $(or $(DATA),../shared/data) $(ARGS)
 
 lock: ## pin the environments again (needs uv)
-	for name in demo dev; do \
-	  group=$$([ $$name = dev ] && echo "--group dev"); \
-	  uv pip compile -q pyproject.toml --extra predict --extra plot --group build $$group --universal \
+	for name in demo dev bench; do \
+	  groups=$$(case $$name in dev) echo "--group dev" ;; bench) echo "--group dev --group bench" ;; esac); \
+	  uv pip compile -q pyproject.toml --extra predict --extra plot --group build $$groups --universal \
 	    --python-version 3.10 --no-annotate --custom-compile-command "make lock" -o requirements/$$name.lock; \
 	done
 
 clean: ## remove environments and builds
-	rm -rf $(TEST) $(DEMO) target demo-output python/omnirouter/_core*.so
+	rm -rf $(TEST) $(DEMO) $(PEERS) target demo-output python/omnirouter/_core*.so
 
 .PHONY: check-tools
 check-tools:
@@ -79,4 +84,14 @@ $(DEMO)/.ready: requirements/demo.lock | check-tools
 
 $(DEMO)/.built: $(DEMO)/.ready $(SOURCES) $(shell find python -name '*.py')
 	$(DEMO)/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation .
+	touch $@
+
+$(PEERS)/.ready: requirements/bench.lock | check-tools
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install -q --disable-pip-version-check -r requirements/bench.lock
+	touch $@
+
+# Installed in place, as the tests' environment is: both use the extension that was built last.
+$(PEERS)/.built: $(PEERS)/.ready $(SOURCES)
+	$(PEERS)/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@

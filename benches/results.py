@@ -6,6 +6,7 @@ python benches/results.py ../shared/data
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import subprocess
 import sys
@@ -13,6 +14,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ("routerbench_arc_mbpp", "cascades_mmlu_truthfulqa_gsm8k", "medagents_medqa_mmlu")
+SIMULATED = {
+    "compare.py": "Speed against other solvers (simulated)",
+    "hard.py": "Hard instances (simulated)",
+    "passes.py": "Reads, memory, cost per pair (simulated)",
+}
 INTRO = """# Results
 
 Written by `python benches/results.py DATA`; each table by the command above it. Machines differ and are noisy: read
@@ -30,36 +36,37 @@ model really costs on the test split. Best single, zero router and hindsight are
 {table}
 
 """
-SPEED = """## HiGHS on the linear relaxation (simulated)
-
-    {command}
-
-{table}
-
-"""
 
 
 def run(*command: str) -> tuple[str, str]:
-    """The table that a script of this folder prints, and the command as a reader would type it."""
-    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=True)
-    # HiGHS writes a banner of its own to the same stream.
-    table = "\n".join(line for line in done.stdout.splitlines() if line.startswith("|"))
-    return table, " ".join(("python", *command))
+    """What a script of this folder prints, and the command as a reader would type it."""
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.strip(), " ".join(("python", *command))
+
+
+def simulated(script: str, title: str, *options: str) -> str:
+    """A section from a script's own words and what it prints."""
+    output, command = run(f"benches/{script}", *options)
+    words = ast.get_docstring(ast.parse((ROOT / "benches" / script).read_text(encoding="utf-8"))) or ""
+    paragraphs = [part for part in words.split("\n\n") if not part.startswith("    ")]
+    return "\n\n".join((f"## {title}", *paragraphs, f"    {command}", output)) + "\n\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", help="folder of the outcome tables")
-    data = parser.parse_args().data
+    parser.add_argument("--quick", action="store_true", help="small simulated instances, to see that all scripts run")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results.md")
+    arguments = parser.parse_args()
     text = INTRO
     for name in DATA:
-        table, command = run("benches/route_real.py", os.path.join(data, f"{name}.parquet"))
+        table, command = run("benches/route_real.py", os.path.join(arguments.data, f"{name}.parquet"))
         text += REAL.format(name=name, command=command, table=table)
-    table, command = run("benches/compare_highs.py")
-    text += SPEED.format(command=command, table=table)
-    fresh = ROOT / "docs" / "results.md.tmp"
+    for script, title in SIMULATED.items():
+        text += simulated(script, title, *(["--quick"] if arguments.quick else []))
+    fresh = arguments.out.with_name(arguments.out.name + ".tmp")
     fresh.write_text(text.rstrip() + "\n", encoding="utf-8")
-    fresh.replace(ROOT / "docs" / "results.md")
+    fresh.replace(arguments.out)
 
 
 if __name__ == "__main__":

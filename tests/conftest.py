@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,3 +19,23 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("the real outcome tables (../shared/data) are not on this machine")
     return SHARED_DATA
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts processes that Ctrl-C reaches and that end with the test, however that ends.
+
+    What a shell runs in the background ignores Ctrl-C and hands that down; a handler of our own is not handed down.
+    """
+    before, children = signal.signal(signal.SIGINT, signal.default_int_handler), []
+
+    def popen(command: list[Any], **keywords: Any) -> subprocess.Popen[str]:
+        pipe = subprocess.PIPE
+        children.append(subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, **keywords))
+        return children[-1]
+
+    yield popen
+    signal.signal(signal.SIGINT, before)
+    for child in children:
+        with child:
+            child.kill()

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -198,14 +200,14 @@ def test_a_terminal_without_unicode_gets_a_table(folder: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_ctrl_c_is_exit_code_130_and_leaves_nothing(tmp_path: Path) -> None:
+def test_ctrl_c_is_exit_code_130_and_leaves_nothing(start: Callable[..., Any], tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for name in ("acc", "cost"):
         np.save(tmp_path / f"{name}.npy", rng.random((100_000, 10), dtype=np.float32))
     # So many budgets that the signal comes in the middle; a signal during the imports would end Python itself.
     code = "import sys; from omnirouter.cli import main; print('ready', flush=True); sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "frontier", "acc.npy", "cost.npy", "--points", "100000", "-o", "curve.json"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = start(command, cwd=tmp_path)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     time.sleep(1.0)
@@ -218,15 +220,14 @@ def test_ctrl_c_is_exit_code_130_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")
-def test_a_reader_that_leaves_is_not_an_error(folder: Path) -> None:
+def test_a_reader_that_leaves_is_not_an_error(start: Callable[..., Any], folder: Path) -> None:
     command = omnirouter("frontier", folder / "acc.npy", folder / "cost.npy", "--points", "2")
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = start(command)
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.close()
     assert process.stderr.read() == ""
     assert process.wait(timeout=60) == 141
-    process.stderr.close()
 
 
 def test_solve_with_json_needs_numpy_only(folder: Path) -> None:

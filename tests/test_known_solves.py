@@ -60,6 +60,18 @@ def test_budget_that_only_the_cheapest_plan_meets() -> None:
     assert short.conflicts[0].reachable == pytest.approx(budget)
 
 
+def test_prices_belong_to_the_models_whose_caps_are_finite() -> None:
+    acc, cost = np.array([[0.9, 0.8, 0.1]] * 4), np.zeros((4, 3))
+    duals = omnirouter.solve(acc, cost, [None, 4, None], math.inf).duals
+    assert (duals.budget, duals.caps.tolist()) == (0.0, [0.0, 0.0, 0.0])
+    duals = omnirouter.solve(acc, cost, [1, None, None], math.inf).duals
+    assert duals.budget == 0.0
+    np.testing.assert_allclose(duals.caps, [0.1, 0.0, 0.0], atol=1e-12)
+    duals = omnirouter.solve(acc, cost, [2, 1, None], 5.0).duals
+    assert duals.caps[0] > duals.caps[1] > duals.caps[2] == 0
+    assert not duals.caps.flags.writeable
+
+
 def test_caps_that_sum_to_exactly_n() -> None:
     acc, cost, _, budget = batch(400, 4)
     solution = solve(acc, cost, [100, 100, 100, 100], budget * 2)

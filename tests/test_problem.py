@@ -37,6 +37,29 @@ def test_float_matrices_in_c_order_are_not_copied() -> None:
     assert (copied.n_queries, copied.n_models) == (4, 3)
 
 
+@pytest.mark.parametrize(
+    "caps",
+    [
+        [1, None, 2],
+        (1.0, math.inf, 2),
+        np.array([1, np.inf, 2], np.float32),
+        np.array([1, None, 2], dtype=object),
+    ],
+)
+def test_caps_of_any_kind_are_the_same_limits(caps: Any) -> None:
+    (resource,) = good(caps=caps).resources
+    assert resource.limit.tolist() == [1.0, math.inf, 2.0]
+    assert (resource.name, resource.per, resource.sense, resource.usage) == ("caps", "model", "<=", 1.0)
+    assert good(caps=np.array([1, 2, 3], np.uint8)).resources[0].limit.dtype == np.float64
+
+
+def test_a_callers_caps_may_change_afterwards() -> None:
+    caps = np.array([1.0, 2.0, 3.0])
+    problem = good(caps=caps)
+    caps[0] = 7
+    assert problem.resources[0].limit[0] == 1
+
+
 def test_audit_finds_each_broken_limit() -> None:
     allowed = np.ones((4, 3), dtype=bool)
     allowed[2, 1] = False
@@ -117,6 +140,10 @@ def test_audit_refuses_what_is_no_plan(plan: list[Any], message: str) -> None:
         ({"caps": 3}, ValueError, r"caps has shape \(\)"),
         ({"caps": [1, math.nan, 1]}, ValueError, r"caps\[1\] is nan"),
         ({"caps": [1, "x", 1]}, TypeError, r"caps\[1\] is 'x'"),
+        ({"caps": np.array([1, 2, 2.5])}, ValueError, r"caps\[2\] is 2.5, expected a whole number"),
+        ({"caps": np.array([1, -1, 2])}, ValueError, r"caps\[1\] is -1, expected a whole number"),
+        ({"caps": [[1, 2, 3]]}, ValueError, r"caps has shape \(1, 3\)"),
+        ({"caps": [1, 2, 3j]}, TypeError, r"caps\[2\] is 3j"),
         ({"caps": [1, 1, -math.inf]}, ValueError, r"caps\[2\] is -inf"),
         ({"budget": [1, 2]}, TypeError, "budget is"),
         ({"min_accuracy": -0.1}, ValueError, r"min_accuracy is -0.1, expected a mean in \[0, 1\]"),

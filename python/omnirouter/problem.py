@@ -14,12 +14,14 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from omnirouter.resources import Resource
+from omnirouter.resources import Resource, assembled
 
 __all__ = ["Audit", "Caps", "Objective", "Problem"]
 
 Objective = Literal["accuracy", "cost"]
 Caps: TypeAlias = "ArrayLike | Sequence[float | None]"
+
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,20 +123,20 @@ class Problem:
             raise ValueError(f"acc has shape {(n, m)}, expected at least one query and one model")
         if objective not in (None, "accuracy", "cost"):
             raise ValueError(f"objective is {objective!r}, expected 'accuracy' or 'cost'")
-        everything = []
+        limits = []
         if budget is not None:
-            everything.append(_budget(budget))
+            limits.append(_budget(budget))
         if min_accuracy is not None:
-            everything.append(_floor(min_accuracy, n))
+            limits.append(_floor(min_accuracy, n))
         if caps is not None:
-            everything.append(_caps(caps, m))
-        everything.extend(_user_resources(resources))
+            limits.append(_caps(caps, m))
+        limits.extend(resource.fitted(n, m) for resource in _user_resources(resources))
         if objective is None:
             objective = "cost" if min_accuracy is not None and budget is None else "accuracy"
         values = {
             "acc": acc,
             "cost": cost,
-            "resources": tuple(resource.fitted(n, m) for resource in everything),
+            "resources": tuple(limits),
             "allowed": None if allowed is None else _allowed(allowed, (n, m)),
             "objective": objective,
             "min_accuracy": None if min_accuracy is None else float(min_accuracy),
@@ -208,10 +210,12 @@ def _matrix(name: str, value: ArrayLike) -> NDArray[Any]:
     array = np.asarray(value)
     if array.ndim != 2:
         raise ValueError(f"{name} has shape {array.shape}, expected (n_queries, n_models)")
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")
-    if array.dtype not in (np.float32, np.float64) or not array.dtype.isnative:
+    if array.dtype not in _FLOATS:
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")
         array = array.astype(np.float32 if array.dtype == np.float16 else np.float64)
+    if array.flags.c_contiguous and array.flags.aligned:
+        return array
     return np.require(array, requirements=["C", "A"])
 
 
@@ -236,7 +240,7 @@ def _budget(value: object) -> Resource:
     number = _number("budget", value, "an amount of money >= 0")
     if number < 0:
         raise ValueError(f"budget is {number:g}, expected an amount of money >= 0")
-    return Resource("cost", number, name="budget")
+    return assembled("budget", "cost", np.array([number]))
 
 
 def _floor(value: object, n: int) -> Resource:
@@ -249,10 +253,29 @@ def _floor(value: object, n: int) -> Resource:
         limit = math.nextafter(limit, math.inf)
     while math.nextafter(limit, -math.inf) / n >= number:
         limit = math.nextafter(limit, -math.inf)
-    return Resource("acc", limit, sense=">=", name="min_accuracy")
+    return assembled("min_accuracy", "acc", np.array([limit]), sense=">=")
 
 
 def _caps(value: Caps, m: int) -> Resource:
+    limits = _whole_numbers(value)
+    if limits is None or limits.shape != (m,):
+        limits = _caps_one_by_one(value, m)
+    return assembled("caps", 1.0, limits, per="model")
+
+
+def _whole_numbers(value: Caps) -> NDArray[np.float64] | None:
+    """All caps at once where they are plain numbers >= 0; None where one of them needs a look, or a word."""
+    if not (value.dtype.kind in "fiu" if isinstance(value, np.ndarray) else isinstance(value, (list, tuple))):
+        return None
+    try:
+        limits = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    # Also false for NaN, which is what None becomes.
+    return limits if bool(((limits >= 0) & (np.floor(limits) == limits)).all()) else None
+
+
+def _caps_one_by_one(value: Caps, m: int) -> NDArray[np.float64]:
     entries = np.asarray(value, dtype=object)
     if entries.shape != (m,):
         raise ValueError(f"caps has shape {entries.shape}, expected {(m,)}: one entry per model")
@@ -262,7 +285,7 @@ def _caps(value: Caps, m: int) -> Resource:
         if number < 0 or (math.isfinite(number) and number != math.floor(number)):
             raise ValueError(f"caps[{j}] is {number:g}, expected a whole number >= 0, or None for no limit")
         limits[j] = number
-    return Resource(1.0, limits, per="model", name="caps")
+    return limits
 
 
 def _user_resources(resources: Sequence[Resource]) -> list[Resource]:

@@ -71,17 +71,8 @@ class Resource:
             unique, inverse = np.unique(given, return_inverse=True)
             labels, per = tuple(unique.tolist()), inverse.reshape(-1).astype(np.uint32)
         by_label = dict(limit) if isinstance(limit, Mapping) else None
-        values = {
-            "usage": usage,
-            "limit": np.zeros(0) if by_label is not None else _vector(f"{name}: limit", limit),
-            "per": per,
-            "sense": sense,
-            "name": name,
-            "labels": labels,
-            "_by_label": by_label,
-        }
-        for key, value in values.items():
-            object.__setattr__(self, key, value)
+        limits = np.zeros(0) if by_label is not None else _vector(f"{name}: limit", limit)
+        _fill(self, name, usage, limits, per, sense, labels, by_label)
 
     def fitted(self, n: int, m: int) -> Resource:
         """The same resource for n queries and m models: usage of a definite form, one limit per member."""
@@ -100,11 +91,7 @@ class Resource:
             raise ValueError(f"{self.name}: limit has {len(limit)} entries, expected {len(members)}")
         if not isinstance(self.per, str) and len(self.per) != n:
             raise ValueError(f"{self.name}: per has {len(self.per)} labels, expected {n}: one per query")
-        fitted = object.__new__(Resource)
-        changed = {"usage": _usage(self.name, self.usage, n, m), "limit": limit, "_by_label": None}
-        for key in Resource.__slots__:
-            object.__setattr__(fitted, key, changed.get(key, getattr(self, key)))
-        return fitted
+        return assembled(self.name, _usage(self.name, self.usage, n, m), limit, self.per, self.sense, self.labels)
 
     def members(self, m: int) -> tuple[Any, ...]:
         """What the limits belong to: models, labels, or one thing."""
@@ -148,6 +135,31 @@ class Resource:
             inputs.append((f"{self.name}.usage", self.usage, False, math.inf))
             usage = ("input", len(inputs) - 1)
         return (self.name, usage, self.per, self.sense == ">=", self.limit.tolist())
+
+
+def assembled(
+    name: str,
+    usage: Any,
+    limit: NDArray[np.float64],
+    per: Any = "all",
+    sense: Literal["<=", ">="] = "<=",
+    labels: tuple[Any, ...] | None = None,
+) -> Resource:
+    """A resource of parts that are known to be right and fit the problem: nothing is checked."""
+    resource = object.__new__(Resource)
+    _fill(resource, name, usage, limit, per, sense, labels, None)
+    return resource
+
+
+def _fill(resource: Resource, name: str, usage: Any, limit: Any, per: Any, sense: str, labels: Any, by_label: Any) -> None:
+    put = object.__setattr__  # the class is frozen
+    put(resource, "usage", usage)
+    put(resource, "limit", limit)
+    put(resource, "per", per)
+    put(resource, "sense", sense)
+    put(resource, "name", name)
+    put(resource, "labels", labels)
+    put(resource, "_by_label", by_label)
 
 
 def _vector(name: str, value: Any) -> NDArray[np.float64]:

@@ -21,6 +21,8 @@ __all__ = ["solve", "solve_problem"]
 _LOG = logging.getLogger("omnirouter")
 _DEFAULTS = _core.defaults()
 
+_ENDINGS = {Status.OPTIMAL: "optimal", Status.TIME_LIMIT: "time limit", Status.STOPPED: "stopped by the callback"}
+
 Callback = Callable[[Progress], "bool | None"]
 
 
@@ -231,27 +233,43 @@ def _start(problem: Problem, duals: Duals) -> list[float]:
 
 
 def _duals(problem: Problem, prices: Sequence[float]) -> Duals:
-    by_resource = [np.zeros(len(resource.limit)) for resource in problem.resources]
-    for (r, member), price in zip(_finite_limits(problem), prices, strict=True):
-        by_resource[r][member] = price
-    named = {resource.name: prices for resource, prices in zip(problem.resources, by_resource, strict=True)}
-    budget, floor = named.pop("budget", np.zeros(1)), named.pop("min_accuracy", np.zeros(1))
-    caps = named.pop("caps", np.zeros(problem.n_models))
-    for array in (caps, *named.values()):
-        array.flags.writeable = False
-    return Duals(float(budget[0]), float(floor[0]) * problem.n_queries, caps, named)
+    priced, at, named = np.array(prices, dtype=np.float64), 0, {}
+    priced.setflags(write=False)
+    all_finite = len(priced) == sum(len(resource.limit) for resource in problem.resources)
+    for resource in problem.resources:
+        if all_finite:
+            own = priced[at : at + len(resource.limit)]
+            at += len(own)
+        else:
+            finite = np.isfinite(resource.limit)
+            own = np.zeros(len(finite))
+            own[finite] = priced[at : at + np.count_nonzero(finite)]
+            own.setflags(write=False)
+            at += np.count_nonzero(finite)
+        named[resource.name] = own
+    budget, floor, caps = (named.pop(name, None) for name in ("budget", "min_accuracy", "caps"))
+    if caps is None:
+        caps = np.zeros(problem.n_models)
+        caps.setflags(write=False)
+    return Duals(
+        0.0 if budget is None else float(budget[0]),
+        0.0 if floor is None else float(floor[0]) * problem.n_queries,
+        caps,
+        named,
+    )
 
 
 def _solution(problem: Problem, raw: dict[str, Any], settings: dict[str, Any]) -> Solution:
     status = Status(raw["status"])
     n, m = problem.acc.shape
-    spend, accuracy, load = math.nan, math.nan, np.zeros(m, dtype=np.int64)
     assignment: NDArray[np.int32] | None = raw["assignment"]
-    if assignment is not None:
+    if assignment is None:
+        spend, accuracy, load = math.nan, math.nan, np.zeros(m, dtype=np.int64)
+    else:
         sums, loads, _ = raw["tally"]
-        spend, accuracy, load = sums[1], sums[0] / n, np.asarray(loads, dtype=np.int64)
-        assignment.flags.writeable = False
-    load.flags.writeable = False
+        spend, accuracy, load = sums[1], sums[0] / n, np.array(loads, dtype=np.int64)
+        assignment.setflags(write=False)
+    load.setflags(write=False)
     conflicts = tuple(_conflict(problem, *entry) for entry in raw["conflicts"])
     relax_time, search_time, total_time = raw["times"]
     used = {name: value for name, value in settings.items() if value != math.inf}
@@ -292,14 +310,11 @@ def _message(problem: Problem, status: Status, raw: dict[str, Any], conflicts: S
             reasons += f" (query {raw['stranded']} alone passes a limit on every model it may use)"
         return reasons
     plan = f"gap {raw['gap']:.2g} proven" if raw["assignment"] is not None else "no plan found"
-    words = {
-        Status.OPTIMAL: f"optimal: {plan}",
-        Status.FEASIBLE: f"feasible: {plan}, more than asked for; the search gave up",
-        Status.ITERATION_LIMIT: "the search gave up without a plan and without a proof that there is none",
-        Status.TIME_LIMIT: f"time limit: {plan}",
-        Status.STOPPED: f"stopped by the callback: {plan}",
-    }
-    return words[status]
+    if status is Status.FEASIBLE:
+        return f"feasible: {plan}, more than asked for; the search gave up"
+    if status is Status.ITERATION_LIMIT:
+        return "the search gave up without a plan and without a proof that there is none"
+    return f"{_ENDINGS[status]}: {plan}"
 
 
 def _in_words(conflict: Conflict, minima: set[str]) -> str:
