@@ -7,8 +7,12 @@
 //! This is the dual simplex method with generalised upper bounds (Dantzig and Van Slyke 1967) and the long-step ratio test
 //! (Maros 2003); at the end the basis is a vertex of the relaxation with at most one fractional query per limit.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use crate::basis::{Basic, Basis};
 use crate::calendar::Calendar;
+use crate::columns::Columns;
 use crate::dense::mix;
 use crate::oracle::{Interrupted, Watch};
 use crate::rows::Rows;
@@ -18,6 +22,8 @@ use crate::sums::Sum;
 pub(crate) const TINY: f64 = 1e-9;
 /// Size of the perturbation that breaks ties when the ascent stalls.
 const NUDGE: f64 = 1e-10;
+/// Pairs that are priced at once.
+const STRETCH: usize = 1024;
 /// How far a key may be behind its row's cheapest pair through rounding.
 const KEY_TOLERANCE: f64 = 1e-12;
 
@@ -48,6 +54,7 @@ pub(crate) struct Ascent<'r> {
     pub(crate) basis: Basis,
     pub(crate) banned: Vec<bool>,
     pub(crate) calendar: Calendar,
+    pub(crate) columns: Arc<Columns>,
     nudged: bool,
 }
 
@@ -58,9 +65,19 @@ impl<'r> Ascent<'r> {
         let mut start = prices.to_vec();
         start.push(0.0);
         let key = rows.start[..rows.len()].to_vec();
-        let (basis, calendar) = (Basis::pinned(prices), Calendar::new(rows));
-        let mut ascent =
-            Self { rows, limit, key, residual: Vec::new(), prices: start, basis, banned, calendar, nudged: false };
+        let (basis, calendar, columns) = (Basis::pinned(prices), Calendar::new(rows), Arc::new(Columns::new(rows)));
+        let mut ascent = Self {
+            rows,
+            limit,
+            key,
+            residual: Vec::new(),
+            prices: start,
+            basis,
+            banned,
+            calendar,
+            columns,
+            nudged: false,
+        };
         ascent.choose_keys(0.0, &[]);
         ascent
     }
@@ -100,14 +117,8 @@ impl<'r> Ascent<'r> {
         &self.prices[..self.limit.len()]
     }
 
-    /// The prices, with the zero at the end.
-    pub(crate) fn all_prices(&self) -> &[f64] {
-        &self.prices
-    }
-
     /// What is added to the objective of a pair where ties are being broken.
-    #[inline]
-    pub(crate) fn nudge(&self, pair: usize) -> f64 {
+    fn nudge(&self, pair: usize) -> f64 {
         if self.nudged {
             NUDGE * (mix(pair as u64) >> 11) as f64 / (1_u64 << 53) as f64
         } else {
@@ -119,50 +130,65 @@ impl<'r> Ascent<'r> {
         self.rows.objective[pair] + self.nudge(pair)
     }
 
-    fn reduced(&self, pair: usize) -> f64 {
+    pub(crate) fn reduced(&self, pair: usize) -> f64 {
         self.objective(pair) + self.rows.dot(pair, &self.prices)
     }
 
-    /// The cheapest open pair of a row (its first where none is open), and how far behind the next one is.
-    fn cheapest(&self, row: usize) -> (usize, f64) {
-        let (mut best, mut least, mut second) = (self.rows.start[row], f64::INFINITY, f64::INFINITY);
-        self.rows.each_pair(row, |pair, objective, usage, limit| {
-            let mut reduced = objective + self.nudge(pair);
-            for (usage, &limit) in usage.iter().zip(limit) {
-                reduced += usage * self.prices[limit as usize];
+    /// The priced objective of each pair of a stretch, infinity where it is banned; nudged or the true one.
+    pub(crate) fn price(&self, pairs: &Range<usize>, nudged: bool, out: &mut Vec<f64>) {
+        out.clear();
+        out.extend_from_slice(&self.rows.objective[pairs.clone()]);
+        self.columns.add(pairs, &self.prices, out);
+        if nudged && self.nudged {
+            out.iter_mut().zip(pairs.clone()).for_each(|(x, pair)| *x += self.nudge(pair));
+        }
+        for (x, &banned) in out.iter_mut().zip(&self.banned[pairs.clone()]) {
+            *x = if banned { f64::INFINITY } else { *x };
+        }
+    }
+
+    /// Calls `visit(row, priced pairs)` for every row.
+    fn each_priced(&self, nudged: bool, mut visit: impl FnMut(usize, &[f64])) {
+        let mut priced = Vec::new();
+        let mut row = 0;
+        while row < self.rows.len() {
+            let first = self.rows.start[row];
+            let next = row + self.rows.start[row + 1..].partition_point(|&end| end <= first + STRETCH).max(1);
+            self.price(&(first..self.rows.start[next]), nudged, &mut priced);
+            for row in row..next {
+                visit(row, &priced[self.rows.start[row] - first..self.rows.start[row + 1] - first]);
             }
-            if self.banned[pair] {
-                return;
-            }
-            if reduced < least {
-                (best, least, second) = (pair, reduced, least);
-            } else if reduced < second {
-                second = reduced;
-            }
-        });
-        (best, second - least)
+            row = next;
+        }
+    }
+
+    /// The cheapest open pair of a row, its first where none is open.
+    fn cheapest(&self, row: usize) -> usize {
+        let mut priced = Vec::new();
+        self.price(&self.rows.pairs(row), true, &mut priced);
+        self.rows.start[row] + least_two(&priced).0
     }
 
     /// Makes the cheapest pair of each row its key, where it is ahead by more than `ahead`; rows in `tied` (sorted) keep
     /// theirs. Adds up afresh what the keys leave. Whether any key has changed.
     fn choose_keys(&mut self, ahead: f64, tied: &[usize]) -> bool {
+        let (mut key, mut margins) = (std::mem::take(&mut self.key), Vec::with_capacity(self.rows.len()));
         let mut changed = false;
-        for row in 0..self.rows.len() {
-            if tied.binary_search(&row).is_ok() {
-                self.calendar.enter(row, 0.0);
-                continue;
+        self.each_priced(true, |row, priced| {
+            let own = key[row] - self.rows.start[row];
+            let (best, least, second) = least_two(priced);
+            let better = best != own && (ahead == 0.0 || least < priced[own] - ahead);
+            if tied.binary_search(&row).is_ok() || (best != own && !better) {
+                margins.push(0.0);
+                return;
             }
-            let (best, margin) = self.cheapest(row);
-            if best == self.key[row] {
-                self.calendar.enter(row, margin);
-            } else if ahead == 0.0 || self.reduced(best) < self.reduced(self.key[row]) - ahead {
-                self.key[row] = best;
-                self.calendar.enter(row, margin);
-                changed = true;
-            } else {
-                self.calendar.enter(row, 0.0);
-            }
-        }
+            margins.push(second - least);
+            key[row] += best;
+            key[row] -= own;
+            changed |= better;
+        });
+        self.key = key;
+        margins.into_iter().enumerate().for_each(|(row, margin)| self.calendar.enter(row, margin));
         self.residual = self.limit.iter().copied().chain([0.0]).collect();
         self.key.iter().for_each(|&pair| self.rows.add_usage(pair, -1.0, &mut self.residual));
         changed
@@ -177,17 +203,7 @@ impl<'r> Ascent<'r> {
     /// The dual value at the current prices, with the true objective: a bound for the rows under the current bans.
     pub(crate) fn value(&self) -> f64 {
         let mut value = Sum::default();
-        for row in 0..self.rows.len() {
-            let mut least = f64::INFINITY;
-            self.rows.each_pair(row, |pair, objective, usage, limit| {
-                let mut priced = objective;
-                for (usage, &limit) in usage.iter().zip(limit) {
-                    priced += usage * self.prices[limit as usize];
-                }
-                least = if priced < least && !self.banned[pair] { priced } else { least };
-            });
-            value.add(least);
-        }
+        self.each_priced(false, |_, priced| value.add(least_two(priced).1));
         self.prices().iter().zip(&self.limit).for_each(|(price, limit)| value.add(-price * limit));
         value.value()
     }
@@ -236,7 +252,7 @@ impl<'r> Ascent<'r> {
                     let key = self.basis.swap_key(position, pair);
                     self.set_key(row, key);
                 }
-                None if self.basis.positions_of(row).next().is_none() => self.set_key(row, self.cheapest(row).0),
+                None if self.basis.positions_of(row).next().is_none() => self.set_key(row, self.cheapest(row)),
                 // All that is tied here is banned: give the row a fresh start and pin the prices where they are.
                 None => self.restart(),
             }
@@ -413,4 +429,17 @@ impl<'r> Ascent<'r> {
         let all: Vec<usize> = (0..self.rows.len()).collect();
         self.reprice(&all);
     }
+}
+
+/// Position and value of the least entry (the first of equals), and the second least value.
+fn least_two(priced: &[f64]) -> (usize, f64, f64) {
+    let (mut at, mut least, mut second) = (0, f64::INFINITY, f64::INFINITY);
+    for (j, &x) in priced.iter().enumerate() {
+        let better = x < least;
+        let behind = if better { least } else { x };
+        second = if behind < second { behind } else { second };
+        at = if better { j } else { at };
+        least = if better { x } else { least };
+    }
+    (at, least, second)
 }

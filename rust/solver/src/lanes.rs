@@ -70,6 +70,66 @@ wide! {
     }
 }
 
+wide! {
+    /// `out += values[at]`
+    fn add_gathered(out: &mut [f64], values: &[f64], at: &[u32]) {
+        for (x, &at) in out.iter_mut().zip(at) {
+            *x += values[at as usize];
+        }
+    }
+}
+
+wide! {
+    /// `out += factor * values[at]`
+    fn add_gathered_times(out: &mut [f64], factor: &[f64], values: &[f64], at: &[u32]) {
+        for ((x, &at), &factor) in out.iter_mut().zip(at).zip(factor) {
+            *x += factor * values[at as usize];
+        }
+    }
+}
+
+wide! {
+    /// For rows of priced pairs that fall behind or catch up at given rates: where each row's key is overtaken first (infinity
+    /// for never), and how far behind the second choice is now. Pairs whose price is infinite count for nothing.
+    ///
+    /// `start` are the first pairs of the rows and the end, `key` the rows' keys, both as positions in `now`.
+    fn crossings(
+        start: &[usize],
+        key: &[usize],
+        now: &[f64],
+        rate: &[f64],
+        flat: f64,
+        at: &mut [f64],
+        margin: &mut [f64],
+    ) {
+        const LANES: usize = 4;
+        for (row, &key) in key.iter().enumerate() {
+            let pairs = start[row]..start[row + 1];
+            let (key_now, key_rate) = (now[key], rate[key]);
+            let (now_of_row, rate_of_row) = (&now[pairs.clone()], &rate[pairs.clone()]);
+            let key = key - pairs.start;
+            let mut first = [f64::INFINITY; LANES];
+            let mut second = [f64::INFINITY; LANES];
+            let mut pair = 0;
+            for (now, rate) in now_of_row.chunks(LANES).zip(rate_of_row.chunks(LANES)) {
+                for (lane, (&now, &rate)) in now.iter().zip(rate).enumerate() {
+                    let (behind, closing) = (now - key_now, key_rate - rate);
+                    let crossing = if closing > flat { behind / closing } else { f64::INFINITY };
+                    let margin = if pair + lane == key { f64::INFINITY } else { behind };
+                    first[lane] = if crossing < first[lane] { crossing } else { first[lane] };
+                    second[lane] = if margin < second[lane] { margin } else { second[lane] };
+                }
+                pair += LANES;
+            }
+            (at[row], margin[row]) = (first[0], second[0]);
+            for lane in 1..LANES {
+                at[row] = if first[lane] < at[row] { first[lane] } else { at[row] };
+                margin[row] = if second[lane] < margin[row] { second[lane] } else { margin[row] };
+            }
+        }
+    }
+}
+
 /// Rows, or entries of a row, that are compared side by side.
 pub(crate) const LANES: usize = 8;
 
@@ -235,6 +295,8 @@ mod tests {
     struct State {
         out: Vec<f64>,
         data: Vec<f64>,
+        other_data: Vec<f64>,
+        starts: Vec<usize>,
         single: Vec<f32>,
         other: Vec<f32>,
         at: Vec<u32>,
@@ -253,6 +315,8 @@ mod tests {
         let start = State {
             out: numbers(ROWS * M, 1),
             data: numbers(ROWS * M, 2),
+            other_data: numbers(ROWS * M, 5),
+            starts: (0..=ROWS).map(|row| row * M).collect(),
             single: single(3),
             other: single(4),
             at: (0..ROWS as u32).map(|row| row % M as u32).collect(),
@@ -283,6 +347,9 @@ mod tests {
         agree!(add_scaled_f32, s => &mut s.out, 0.3, &s.single);
         agree!(add_scaled_f64, s => &mut s.out, 0.3, &s.data);
         agree!(add_two_scaled_f32, s => &mut s.out, 0.3, &s.single, 0.7, &s.other);
+        agree!(add_gathered, s => &mut s.out, &s.data[..ROWS], &s.at);
+        agree!(add_gathered_times, s => &mut s.out, &s.data, &s.data[..ROWS], &s.at);
+        agree!(crossings, s => &s.starts, &s.starts[..ROWS], &s.data, &s.other_data, 1e-11, &mut s.least, &mut s.out);
         agree!(minima, s => &s.out, M, &mut s.least, &mut s.at);
         agree!(behind, s => &mut s.out, M, &s.data[..ROWS], &s.at, &s.data[..M], 0.1);
         agree!(less_reach_f32, s => &mut s.out, M, &s.at, 0.3, &s.single);

@@ -31,6 +31,7 @@
 mod ascent;
 mod basis;
 mod calendar;
+mod columns;
 mod dense;
 mod diagnose;
 mod error;

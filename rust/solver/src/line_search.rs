@@ -5,9 +5,12 @@ use std::collections::BinaryHeap;
 
 use crate::ascent::{Ascent, TINY};
 use crate::basis::Basic;
+use crate::lanes::crossings;
 
 /// Rates below this are rounding.
 const FLAT: f64 = 1e-11;
+/// Pairs priced together: they stay in the first-level cache.
+const TOGETHER: usize = 1024;
 /// Where a step goes farther than expected, it looks so many times as far ahead.
 const FARTHER: f64 = 3.0;
 
@@ -32,25 +35,21 @@ impl Ascent<'_> {
             .collect();
         shared.sort_unstable();
         let speed = direction.iter().fold(0.0, |most: f64, rate| most.max(rate.abs()));
-        // Price and rate side by side: a look at a pair touches both.
-        let moving: Vec<[f64; 2]> =
-            self.all_prices().iter().zip(direction).map(|(&price, &rate)| [price, rate]).collect();
         let mut horizon = self.calendar.horizon(speed).min(stop_at);
         let (mut slope, mut due, mut visited) = (slope, Vec::new(), Vec::new());
         let (mut heap, mut later) = (BinaryHeap::new(), Vec::new());
         let found = loop {
             self.calendar.take_due(speed, horizon, &mut due);
-            for &row in &due {
-                let (at, margin) = self.next_crossing(row, &moving, 0.0);
+            self.look_at(&due, direction, |row, at, margin| {
                 visited.push((row, margin));
                 if at < stop_at {
                     later.push(Crossing { at, row });
                 }
-            }
+            });
             let near: Vec<_> =
                 later.extract_if(.., |crossing: &mut Crossing| crossing.at <= horizon).map(Reverse).collect();
             heap.append(&mut near.into());
-            match self.pass_crossings(&mut heap, horizon, &moving, &mut slope, &shared) {
+            match self.pass_crossings(&mut heap, horizon, direction, &mut slope, &shared) {
                 Some(found) => break Some(found),
                 None if horizon >= stop_at => break stop.map(|k| (Basic::Slack(k), stop_at)),
                 None if visited.len() == self.rows.len() => horizon = stop_at,
@@ -67,21 +66,20 @@ impl Ascent<'_> {
         &mut self,
         heap: &mut BinaryHeap<Reverse<Crossing>>,
         horizon: f64,
-        moving: &[[f64; 2]],
+        direction: &[f64],
         slope: &mut f64,
         shared: &[usize],
     ) -> Option<(Basic, f64)> {
         while heap.peek().is_some_and(|Reverse(next)| next.at <= horizon) {
             let Reverse(Crossing { at, row }) = heap.pop()?;
-            let pair = self.pair_at(row, moving, at);
-            *slope -= self.priced(self.key[row], moving)[1] - self.priced(pair, moving)[1];
+            let (pair, next) = self.overtaking(row, direction, at);
+            *slope -= self.rows.dot(self.key[row], direction) - self.rows.dot(pair, direction);
             if *slope <= TINY || shared.binary_search(&row).is_ok() {
                 return Some((Basic::Pair { row, pair }, at));
             }
             self.set_key(row, pair);
-            let (at, _) = self.next_crossing(row, moving, at);
-            if at < f64::INFINITY {
-                heap.push(Reverse(Crossing { at, row }));
+            if next < f64::INFINITY {
+                heap.push(Reverse(Crossing { at: next, row }));
             }
         }
         None
@@ -99,58 +97,66 @@ impl Ascent<'_> {
         nearest
     }
 
-    /// The reduced objective of a pair, and how fast it rises.
-    #[inline]
-    fn priced(&self, pair: usize, moving: &[[f64; 2]]) -> [f64; 2] {
-        let terms = pair * self.rows.n_resources..(pair + 1) * self.rows.n_resources;
-        let own = self.rows.objective[pair] + self.nudge(pair);
-        add_terms(own, &self.rows.usage[terms.clone()], &self.rows.limit[terms], moving)
+    /// Calls `visit(row, crossing, margin)` for rows in ascending order: where the key changes next along an edge, and how far
+    /// behind the second choice is now. Neighbours are priced together.
+    fn look_at(&self, rows: &[usize], direction: &[f64], mut visit: impl FnMut(usize, f64, f64)) {
+        let (mut now, mut rate) = (Vec::new(), Vec::new());
+        let (mut start, mut key, mut at, mut margin) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut from = 0;
+        while from < rows.len() {
+            let first = rows[from];
+            let together =
+                |at: usize| rows[at] == first + (at - from) && self.rows.start[rows[at]] < self.end_of(first);
+            let to = (from + 1..rows.len()).take_while(|&at| together(at)).last().map_or(from + 1, |last| last + 1);
+            let stretch = first..first + (to - from);
+            let pairs = self.rows.start[stretch.start]..self.rows.start[stretch.end];
+            self.price(&pairs, true, &mut now);
+            rate.clear();
+            rate.resize(pairs.len(), 0.0);
+            self.columns.add(&pairs, direction, &mut rate);
+            start.clear();
+            start.extend(self.rows.start[stretch.start..=stretch.end].iter().map(|pair| pair - pairs.start));
+            key.clear();
+            key.extend(self.key[stretch.clone()].iter().map(|pair| pair - pairs.start));
+            at.resize(to - from, 0.0);
+            margin.resize(to - from, 0.0);
+            crossings::run(&start, &key, &now, &rate, FLAT, &mut at, &mut margin);
+            stretch.zip(at.iter().zip(&margin)).for_each(|(row, (&at, &margin))| visit(row, at.max(0.0), margin));
+            from = to;
+        }
     }
 
-    /// Where a row's key changes next, not before `from`, and how far behind its second choice is now. Without branches: most
-    /// rows that are looked at do not change.
-    fn next_crossing(&self, row: usize, moving: &[[f64; 2]], from: f64) -> (f64, f64) {
-        let key = self.key[row];
-        let [key_now, key_rate] = self.priced(key, moving);
-        let (mut at, mut margin) = (f64::INFINITY, f64::INFINITY);
-        self.rows.each_pair(row, |pair, objective, usage, limit| {
-            let [now, rate] = add_terms(objective + self.nudge(pair), usage, limit, moving);
-            let behind = if (pair == key) | self.banned[pair] { f64::INFINITY } else { now - key_now };
-            let closing = key_rate - rate;
-            let crossing = if closing > FLAT { behind / closing } else { f64::INFINITY };
-            margin = if behind < margin { behind } else { margin };
-            at = if crossing < at { crossing } else { at };
-        });
-        (at.max(from), margin)
+    /// Rows that start before this pair are priced together with a row.
+    fn end_of(&self, row: usize) -> usize {
+        self.rows.start[row] + TOGETHER
     }
 
-    /// The pair that becomes the cheapest of its row at a crossing; of several the one that falls fastest.
-    fn pair_at(&self, row: usize, moving: &[[f64; 2]], at: f64) -> usize {
+    /// The pair that overtakes a row's key at a crossing, of several the one that falls fastest, and where that pair is
+    /// overtaken in turn.
+    fn overtaking(&self, row: usize, direction: &[f64], at: f64) -> (usize, f64) {
         let key = self.key[row];
-        let [key_now, key_rate] = self.priced(key, moving);
-        let (mut fastest, mut found) = (0.0, key);
-        self.rows.each_pair(row, |pair, objective, usage, limit| {
-            let [now, rate] = add_terms(objective + self.nudge(pair), usage, limit, moving);
+        let priced = |pair: usize| (self.reduced(pair), self.rows.dot(pair, direction));
+        let (key_now, key_rate) = priced(key);
+        let open = self.rows.pairs(row).filter(|&pair| pair != key && !self.banned[pair]);
+        let others: Vec<(usize, f64, f64)> =
+            open.map(|pair| (pair, priced(pair))).map(|(p, (n, r))| (p, n, r)).collect();
+        let (mut best, mut soonest, mut fastest) = (key, f64::INFINITY, 0.0);
+        for &(pair, now, rate) in &others {
             let closing = key_rate - rate;
-            let due = closing > FLAT && (now - key_now) / closing <= at;
-            if due && closing > fastest && pair != key && !self.banned[pair] {
-                (fastest, found) = (closing, pair);
+            if closing > FLAT {
+                let crossing = ((now - key_now) / closing).max(at);
+                if crossing < soonest || (crossing == soonest && closing > fastest) {
+                    (best, soonest, fastest) = (pair, crossing, closing);
+                }
             }
-        });
-        found
+        }
+        let (best_now, best_rate) = priced(best);
+        let overtakes = |&(pair, now, rate): &(usize, f64, f64)| {
+            let closing = best_rate - rate;
+            (pair != best && closing > FLAT).then(|| ((now - best_now) / closing).max(at))
+        };
+        (best, others.iter().filter_map(overtakes).fold(f64::INFINITY, f64::min))
     }
-}
-
-/// `own + sum usage * [price, rate]`, the rate without `own`.
-#[inline]
-fn add_terms(own: f64, usage: &[f64], limit: &[u32], moving: &[[f64; 2]]) -> [f64; 2] {
-    let mut sum = [own, 0.0];
-    for (usage, &limit) in usage.iter().zip(limit) {
-        let [price, rate] = moving[limit as usize];
-        sum[0] += usage * price;
-        sum[1] += usage * rate;
-    }
-    sum
 }
 
 impl PartialEq for Crossing {

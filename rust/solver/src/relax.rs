@@ -21,6 +21,10 @@ const SAMPLE_PER_LIMIT: usize = 4;
 const GROWTH: usize = 8;
 /// Half width of the box in standard errors.
 const DEVIATIONS: f64 = 4.0;
+/// Rows of a sample that say well enough how usage answers to prices, and the half width, in those of the box, within which
+/// they are asked.
+const MODEL_ROWS: usize = 20_000;
+const MODEL_WIDTH: f64 = 2.0;
 /// Boxes tried before everything is taken.
 const BOXES: usize = 4;
 /// Times the level below is asked for a better start.
@@ -138,7 +142,22 @@ impl<O: DualOracle> Climb<'_, O> {
             }
         }
         screen.prices = scale.to_problem(ascent.prices());
-        self.sample(level + 1, screen, Some(Below { ascent: &mut ascent, scale: &scale }))
+        if screen.half_width.contains(&f64::INFINITY) {
+            return self.sample(level + 1, screen, Some(Below { ascent: &mut ascent, scale: &scale }));
+        }
+        if below.is_some() && rows.len() > MODEL_ROWS {
+            // The sample below is large enough to be asked again.
+            return self.sample(level + 1, screen, below);
+        }
+        // What the box rules out need not be looked at again.
+        let widths: Vec<f64> = scale.to_rows(&screen.half_width).iter().map(|width| MODEL_WIDTH * width).collect();
+        let (narrow, limit) = narrowed(&ascent, &widths);
+        let mut ascent = Ascent::new(&narrow, limit, ascent.prices());
+        let below = match ascent.run(f64::INFINITY, self.watch)? {
+            Ascended::Optimal => Some(Below { ascent: &mut ascent, scale: &scale }),
+            _ => None,
+        };
+        self.sample(level + 1, screen, below)
     }
 
     /// Climbs the dual of all rows, in one box or another.
@@ -285,6 +304,20 @@ fn come_near(ascent: &mut Ascent<'_>, below: &mut Ascent<'_>, watch: &dyn Watch)
         value = risen;
     }
     Ok(())
+}
+
+/// The rows with the pairs that can be chosen where each price moves by at most its width, and what the others leave.
+fn narrowed(ascent: &Ascent<'_>, widths: &[f64]) -> (Rows, Vec<f64>) {
+    let rows = ascent.rows;
+    let widths: Vec<f64> = widths.iter().copied().chain([0.0]).collect();
+    let near = |row: usize, pair: usize| {
+        let key = ascent.key[row];
+        pair == key || ascent.reduced(pair) - ascent.reduced(key) <= rows.reach(pair, key, &widths)
+    };
+    let narrow = rows.filtered(near);
+    let fixed = |k: usize| narrow.fixed_usage[k].value() - rows.fixed_usage[k].value();
+    let limit = ascent.limits().iter().enumerate().map(|(k, limit)| limit - fixed(k)).collect();
+    (narrow, limit)
 }
 
 /// Usage by some rows as it would be of another sample.

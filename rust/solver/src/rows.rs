@@ -115,19 +115,6 @@ impl Rows {
         sum
     }
 
-    /// Calls `visit(pair, objective, terms)` for each pair of a row, the terms being (usage, limit).
-    #[inline]
-    pub(crate) fn each_pair(&self, row: usize, mut visit: impl FnMut(usize, f64, &[f64], &[u32])) {
-        let (pairs, width) = (self.pairs(row), self.n_resources);
-        let usage = &self.usage[pairs.start * width..pairs.end * width];
-        let limit = &self.limit[pairs.start * width..pairs.end * width];
-        let mut at = 0;
-        for (&objective, pair) in self.objective[pairs.clone()].iter().zip(pairs) {
-            visit(pair, objective, &usage[at..at + width], &limit[at..at + width]);
-            at += width;
-        }
-    }
-
     /// Adds `factor * usage` of a pair to a vector over limits (one entry more than limits).
     #[inline]
     pub(crate) fn add_usage(&self, pair: usize, factor: f64, to: &mut [f64]) {
@@ -218,20 +205,38 @@ impl Rows {
     /// Under each limit, what the rows use if each uses as little of that limit as it can.
     pub(crate) fn least_usage(&self) -> Vec<f64> {
         let mut least = vec![0.0; self.n_limits + 1];
-        let mut of_row = std::collections::BTreeMap::<u32, (f64, usize)>::new();
         for row in 0..self.len() {
-            of_row.clear();
-            for at in self.pairs(row).start * self.n_resources..self.pairs(row).end * self.n_resources {
-                let (lowest, pairs) = of_row.entry(self.limit[at]).or_insert((f64::INFINITY, 0));
-                *lowest = lowest.min(self.usage[at]);
-                *pairs += 1;
-            }
-            for (&k, &(lowest, pairs)) in &of_row {
-                // A pair that does not count under the limit uses nothing of it.
-                least[k as usize] += if pairs < self.pairs(row).len() { lowest.min(0.0) } else { lowest };
+            for r in 0..self.n_resources {
+                let at = |pair: usize| pair * self.n_resources + r;
+                let first = self.limit[at(self.start[row])];
+                if self.pairs(row).all(|pair| self.limit[at(pair)] == first) {
+                    least[first as usize] += self.pairs(row).map(|p| self.usage[at(p)]).fold(f64::INFINITY, f64::min);
+                } else {
+                    // The row may as well choose a pair that does not count.
+                    let below = self.pairs(row).filter(|&pair| self.usage[at(pair)] < 0.0);
+                    below.for_each(|pair| least[self.limit[at(pair)] as usize] += self.usage[at(pair)]);
+                }
             }
         }
         least
+    }
+
+    /// How much nearer a pair can come to another of its row when each price moves by at most its width (one entry more than
+    /// there are limits, a zero).
+    pub(crate) fn reach(&self, pair: usize, other: usize, width: &[f64]) -> f64 {
+        let terms = |pair: usize| {
+            let at = pair * self.n_resources..(pair + 1) * self.n_resources;
+            self.usage[at.clone()].iter().zip(&self.limit[at])
+        };
+        let both = terms(pair).zip(terms(other));
+        both.map(|((a, &k), (b, &l))| {
+            if k == l {
+                width[k as usize] * (a - b).abs()
+            } else {
+                width[k as usize] * a.abs() + width[l as usize] * b.abs()
+            }
+        })
+        .sum()
     }
 
     fn copy_pair(&self, pair: usize, out: &mut Self) {
