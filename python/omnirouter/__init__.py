@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from omnirouter.problem import Audit, Problem
     from omnirouter.resources import Resource
     from omnirouter.router import Router, Routing
-    from omnirouter.solution import Duals, Solution, Status
+    from omnirouter.solution import Certificate, Duals, Solution, Status
     from omnirouter.solver import solve
+    from omnirouter.verification import Verification, verify
 
 # Loaded at first use, so that `import omnirouter` stays light.
 _HOMES = {
     "Audit": "problem",
+    "Certificate": "solution",
     "Duals": "solution",
     "Frontier": "curve",
     "Model": "pool",
@@ -43,12 +45,15 @@ _HOMES = {
     "Solution": "solution",
     "SolveError": "errors",
     "Status": "solution",
+    "Verification": "verification",
     "frontier": "curve",
     "solve": "solver",
+    "verify": "verification",
 }
 
 __all__ = [
     "Audit",
+    "Certificate",
     "Duals",
     "Frontier",
     "Model",
@@ -64,9 +69,11 @@ __all__ = [
     "Solution",
     "SolveError",
     "Status",
+    "Verification",
     "__version__",
     "frontier",
     "solve",
+    "verify",
 ]
 
 

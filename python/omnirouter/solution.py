@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from omnirouter.errors import SolveError
 from omnirouter.problem import Problem
 
-__all__ = ["Conflict", "Duals", "Explanation", "Info", "Progress", "Solution", "Status"]
+__all__ = ["Certificate", "Conflict", "Duals", "Explanation", "Info", "Progress", "Solution", "Status"]
 
 
 class Status(str, Enum):
@@ -79,6 +79,11 @@ class Duals:
     caps: NDArray[np.float64]
     resources: Mapping[str, NDArray[np.float64]]
 
+    def of(self, name: str) -> NDArray[np.float64]:
+        """Prices of the limits of a resource, by its name; one number for the budget and the floor."""
+        own = {"budget": self.budget, "min_accuracy": self.min_accuracy, "caps": self.caps}.get(name)
+        return np.atleast_1d(np.asarray(self.resources[name] if own is None else own, dtype=np.float64))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and lists."""
         return {
@@ -108,12 +113,47 @@ class Conflict:
         Its value, and the nearest value that some plan reaches within all other limits; NaN where none was found:
         the others conflict too, or the value was not computed. No plan within the other limits comes nearer than `bound`
         (NaN where that was not computed).
+    limit : (int, int)
+        Position of the limit in ``problem.resources``, and in that resource's limits.
+    held_by : tuple of (int, int)
+        The limits that have a price at the nearest value, and so keep it from coming nearer.
     """
 
     name: str
     asked: float
     reachable: float
     bound: float
+    limit: tuple[int, int]
+    held_by: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Certificate:
+    """Why no plan meets every limit, in a form that `omnirouter.verify` checks.
+
+    Attributes
+    ----------
+    kind : {"ray", "query", "search"}
+        Prices at which every plan needs more than the limits give (Farkas); a query that no model can take; or only the word
+        of a search that has tried everything.
+    prices : Duals or None
+        Of a ray.
+    rounded : bool
+        Whether the ray is one for limits rounded to the next multiple of what is used under them (whole queries,
+        accuracies in sixteenths): then no plan is *whole*.
+    query : int or None
+        The query that no model can take.
+    """
+
+    kind: Literal["ray", "query", "search"]
+    prices: Duals | None = None
+    rounded: bool = False
+    query: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        prices = None if self.prices is None else self.prices.to_dict()
+        return {"kind": self.kind, "prices": prices, "rounded": self.rounded, "query": self.query}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +218,8 @@ class Solution:
         Shadow prices of the limits.
     conflicts : tuple of Conflict
         Of an infeasible problem: what cannot hold together.
+    certificate : Certificate or None
+        Of an infeasible problem: the proof.
     info : Info
         Work and times (seconds).
     """
@@ -193,6 +235,7 @@ class Solution:
     load: NDArray[np.int64]
     duals: Duals
     conflicts: tuple[Conflict, ...]
+    certificate: Certificate | None
     info: Info
     problem: Problem = field(repr=False)
 
@@ -235,6 +278,7 @@ class Solution:
                 {"name": c.name, "asked": c.asked, "reachable": _finite(c.reachable), "bound": _finite(c.bound)}
                 for c in self.conflicts
             ],
+            "certificate": None if self.certificate is None else self.certificate.to_dict(),
             "info": {name: getattr(self.info, name) for name in Info.__slots__} | {"settings": dict(self.info.settings)},
         }
 

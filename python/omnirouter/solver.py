@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from omnirouter import _core
 from omnirouter.problem import Caps, Objective, Problem
 from omnirouter.resources import Resource
-from omnirouter.solution import Conflict, Duals, Info, Progress, Solution, Status
+from omnirouter.solution import Certificate, Conflict, Duals, Info, Progress, Solution, Status
+from omnirouter.words import why_infeasible
 
 __all__ = ["solve", "solve_problem"]
 
@@ -254,10 +255,11 @@ def _solution(problem: Problem, raw: dict[str, Any], settings: dict[str, Any]) -
     load.flags.writeable = False
     conflicts = tuple(_conflict(problem, *entry) for entry in raw["conflicts"])
     relax_time, search_time, total_time = raw["times"]
+    certificate = _certificate(problem, raw["certificate"])
     used = {name: value for name, value in settings.items() if value != math.inf}
     return Solution(
         status=status,
-        message=_message(problem, status, raw, conflicts),
+        message=_message(problem, status, raw, conflicts, certificate),
         assignment=assignment,
         objective=raw["objective"],
         bound=raw["bound"],
@@ -267,30 +269,46 @@ def _solution(problem: Problem, raw: dict[str, Any], settings: dict[str, Any]) -
         load=load,
         duals=_duals(problem, raw["duals"]),
         conflicts=conflicts,
+        certificate=certificate,
         info=Info(raw["passes"], raw["nodes"], relax_time, search_time, total_time, used, _core.__version__),
         problem=problem,
     )
 
 
-def _conflict(problem: Problem, r: int, member: int, asked: float, reachable: float | None, bound: float | None) -> Conflict:
+def _certificate(problem: Problem, raw: tuple[Any, Any, bool, int | None] | None) -> Certificate | None:
+    if raw is None:
+        return None
+    kind, prices, rounded, query = raw
+    return Certificate(kind, None if prices is None else _duals(problem, prices), rounded, query)
+
+
+def _conflict(
+    problem: Problem,
+    r: int,
+    member: int,
+    asked: float,
+    reachable: float | None,
+    bound: float | None,
+    held_by: list[tuple[int, int]],
+) -> Conflict:
     resource = problem.resources[r]
     name, unit = resource.describe(member), 1
     if resource.name == "min_accuracy":
         assert problem.min_accuracy is not None
         asked, unit = problem.min_accuracy, problem.n_queries
     nearest = (math.nan if value is None else value / unit for value in (reachable, bound))
-    return Conflict(name, asked, *nearest)
+    return Conflict(name, asked, *nearest, limit=(r, member), held_by=tuple(held_by))
 
 
-def _message(problem: Problem, status: Status, raw: dict[str, Any], conflicts: Sequence[Conflict]) -> str:
-    if status is Status.INFEASIBLE:
-        if raw["stranded"] is not None and not conflicts:
-            return f"infeasible: query {raw['stranded']} has no allowed model"
-        minima = {resource.name for resource in problem.resources if resource.sense == ">="}
-        reasons = "infeasible: " + "; ".join(_in_words(conflict, minima) for conflict in conflicts)
-        if raw["stranded"] is not None:
-            reasons += f" (query {raw['stranded']} alone passes a limit on every model it may use)"
-        return reasons
+def _message(
+    problem: Problem,
+    status: Status,
+    raw: dict[str, Any],
+    conflicts: Sequence[Conflict],
+    certificate: Certificate | None,
+) -> str:
+    if certificate is not None:
+        return why_infeasible(problem, conflicts, certificate)
     plan = f"gap {raw['gap']:.2g} proven" if raw["assignment"] is not None else "no plan found"
     words = {
         Status.OPTIMAL: f"optimal: {plan}",
@@ -300,31 +318,6 @@ def _message(problem: Problem, status: Status, raw: dict[str, Any], conflicts: S
         Status.STOPPED: f"stopped by the callback: {plan}",
     }
     return words[status]
-
-
-def _in_words(conflict: Conflict, minima: set[str]) -> str:
-    asked, lowest = f"{conflict.asked:.6g}", conflict.name.split("[")[0] in minima
-    if math.isnan(conflict.reachable):
-        return f"{conflict.name} {asked} cannot be met together with the other limits"
-    reachable = _rounded(conflict.reachable, math.floor if lowest else math.ceil)
-    word = "at most" if lowest else "at least"
-    tail = "is reachable" if lowest else "is needed"
-    if abs(conflict.reachable - conflict.bound) > 1e-5 * abs(conflict.bound):
-        bound = _rounded(conflict.bound, math.ceil if lowest else math.floor)
-        return (
-            f"{conflict.name} {asked} cannot be met: {word} {bound} {tail} within the other limits, "
-            f"and {reachable} is known to be reachable"
-        )
-    return f"{conflict.name} {asked} cannot be met: {word} {reachable} {tail} within the other limits"
-
-
-def _rounded(value: float, direction: Callable[[float], int]) -> str:
-    """Six digits, rounded to the side on which the limit can be met."""
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
-    unit = 10.0 ** (math.floor(math.log10(abs(value))) - 5)
-    nearest = round(value / unit) * unit
-    return f"{nearest if math.isclose(nearest, value, rel_tol=1e-12) else direction(value / unit) * unit:.6g}"
 
 
 class _Log:

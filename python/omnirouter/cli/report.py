@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import numpy as np
 from omnirouter.curve import Frontier
 from omnirouter.extras import require
 from omnirouter.solution import Progress, Solution
+from omnirouter.words import why_infeasible
 
 __all__ = ["embedding_then_solving", "helps_most", "progress", "show_curve", "show_solution", "solving"]
 
@@ -73,7 +73,8 @@ def _stands(state: Progress) -> str:
 def show_solution(solution: Solution, models: Sequence[str], note: str = "") -> None:
     """Print the plan per model, totals, proof and the largest shadow prices, or why there is no plan."""
     if solution.assignment is None:
-        print(re.sub(r"caps\[(\d+)\] (\S+)", lambda hit: f"the cap {hit[2]} of {models[int(hit[1])]}", solution.message))
+        proof = solution.certificate
+        print(solution.message if proof is None else why_infeasible(solution.problem, solution.conflicts, proof, models))
         return
     problem, plan = solution.problem, solution.assignment
     queries = np.arange(len(plan))

@@ -2,7 +2,7 @@
 
 use numpy::{IntoPyArray, PyReadonlyArrayDyn};
 use omnirouter_solver::{
-    solve_problem, Input, Problem, Relation, Resource, Scope, Sense, Settings, Solution, Status, Usage,
+    solve_problem, Certificate, Input, Problem, Relation, Resource, Scope, Sense, Settings, Solution, Status, Usage,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -116,15 +116,26 @@ fn to_dict(py: Python<'_>, solution: Solution) -> PyResult<Bound<'_, PyDict>> {
     out.set_item("limits", solution.limits.iter().map(|id| (id.resource, id.member)).collect::<Vec<_>>())?;
     let tally = solution.tally.map(|tally| (tally.inputs, tally.load, tally.usage));
     out.set_item("tally", tally)?;
-    let conflicts =
-        solution.conflicts.iter().map(|c| (c.limit.resource, c.limit.member, c.asked, c.reachable, c.bound));
+    let conflicts = solution.conflicts.iter().map(|c| {
+        let held_by = c.held_by.iter().map(|id| (id.resource, id.member)).collect::<Vec<_>>();
+        (c.limit.resource, c.limit.member, c.asked, c.reachable, c.bound, held_by)
+    });
     out.set_item("conflicts", conflicts.collect::<Vec<_>>())?;
-    out.set_item("stranded", solution.stranded)?;
+    out.set_item("certificate", solution.certificate.map(certificate))?;
     let info = solution.info;
     out.set_item("passes", info.passes)?;
     out.set_item("nodes", info.nodes)?;
     out.set_item("times", (info.relax_time, info.search_time, info.total_time))?;
     Ok(out)
+}
+
+/// Kind, prices, whether the limits are rounded, query.
+fn certificate(certificate: Certificate) -> (&'static str, Option<Vec<f64>>, bool, Option<usize>) {
+    match certificate {
+        Certificate::Ray { prices, rounded } => ("ray", Some(prices), rounded, None),
+        Certificate::Query(query) => ("query", None, false, Some(query)),
+        Certificate::Search => ("search", None, false, None),
+    }
 }
 
 fn status_name(status: Status) -> &'static str {

@@ -60,6 +60,6 @@ pub use oracle::{DualOracle, DualPoint, Goal, Interrupted, Prices, Progress, Scr
 pub use problem::{Input, LimitId, Limits, Magnitudes, Matrix, Problem, Relation, Resource, Scope, Sense, Usage};
 pub use rows::Rows;
 pub use settings::Settings;
-pub use solution::{relative_gap, Conflict, Info, Solution, Status};
+pub use solution::{relative_gap, Certificate, Conflict, Info, Solution, Status};
 pub use solve::solve;
 pub use watch::{solve_problem, Unwatched};

@@ -247,6 +247,11 @@ impl<O: DualOracle> Climb<'_, O> {
     }
 }
 
+/// Whether a ray proves that no plan meets the limits.
+pub(crate) fn conflicts<O: DualOracle>(oracle: &mut O, ray: &[f64], watch: &dyn Watch) -> Result<bool, Interrupted> {
+    Climb { oracle, goal: Goal::Feasibility, rel_gap: 0.0, sizes: Vec::new(), watch }.conflicts(ray)
+}
+
 /// Whether prices lie in the box of a screen.
 fn contains(screen: &Screen, prices: &[f64]) -> bool {
     let inside = |((price, centre), width): ((&f64, &f64), &f64)| (price - centre).abs() <= *width;
