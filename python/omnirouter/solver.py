@@ -296,8 +296,8 @@ def _conflict(
     if resource.name == "min_accuracy":
         assert problem.min_accuracy is not None
         asked, unit = problem.min_accuracy, problem.n_queries
-    nearest = (math.nan if value is None else value / unit for value in (reachable, bound))
-    return Conflict(name, asked, *nearest, limit=(r, member), held_by=tuple(held_by))
+    nearest, least = (math.nan if value is None else value / unit for value in (reachable, bound))
+    return Conflict(name, asked, nearest, least, (r, member), tuple(held_by))
 
 
 def _message(

@@ -87,7 +87,8 @@ def certificate_in_words(problem: Problem, certificate: Certificate, models: Mod
     if len(priced) == 1:
         word = "least" if problem.resources[priced[0][0]].sense == "<=" else "most"
         return f"{names[0]} is out of reach even where every query uses the {word} it can{beyond}"
-    return f"{listed(names)} cannot hold together: at the prices of the certificate every plan needs more than they give{beyond}"
+    proof = "at the prices of the certificate every plan needs more than they give"
+    return f"{listed(names)} cannot hold together: {proof}{beyond}"
 
 
 def _priced(problem: Problem, prices: Duals) -> list[tuple[int, int, float]]:
@@ -114,7 +115,7 @@ def _count_in_words(problem: Problem, priced: list[tuple[int, int, float]], mode
     room = float(resource.limit[inside].sum())
     allowed = np.ones((1, m), bool) if problem.allowed is None else problem.allowed
     each = n if problem.allowed is None else 1
-    names = listed([f"model {j}" if models is None else models[j] for j in np.flatnonzero(inside)])
+    names = listed([f"model {j}" if models is None else models[j] for j in np.flatnonzero(inside).tolist()])
     if resource.sense == "<=":
         bound = each * int((~allowed[:, ~inside].any(axis=1)).sum())
         text = f"{names} can take {room:.0f} queries, {bound} may go nowhere else"

@@ -28,9 +28,10 @@ def verify(problem: Problem, solution: Any, *, effort: int = 100_000) -> Verific
     """Check a solution with arithmetic of its own; nothing of the solver is used.
 
     Limits, objective, spend, accuracy and load are recomputed from the assignment; the bound from the multipliers; that
-    there is no plan from the certificate. Small problems are checked in rational numbers, large ones in float64 with a proven
-    bound of the error, block by block. What the solver's search adds to the bound of the multipliers has no short proof: it is
-    checked by trying every plan that could contradict it where these are few, and otherwise reported as the search's word.
+    there is no plan from the certificate. Small problems are checked in rational numbers, large ones in float64 with a
+    proven bound of the error, block by block. What the solver's search adds to the bound of the multipliers has no short
+    proof: it is checked by trying every plan that could contradict it where these are few, and otherwise reported as the
+    search's word.
 
     Parameters
     ----------
@@ -206,7 +207,8 @@ def _bound(
         found = find_plan(problem, known, prices, slack, better, effort)
     except Exhausted:
         notes.append(
-            f"not checked: the bound {claim.bound:.10g} is proven by search; the multipliers alone show {weight * priced.least:.10g}"
+            f"not checked: the bound {claim.bound:.10g} is proven by search; "
+            f"the multipliers alone show {weight * priced.least:.10g}"
         )
         return "search"
     if found is not None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,7 +107,7 @@ def _choices(
 def _limits_of(
     problem: Problem, known: list[Facts], plan: NDArray[np.intp], rows: list[_Row]
 ) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
-    """What the fixed queries leave of each finite limit, and what each choice of the others uses: (options, limits) a row."""
+    """What the fixed queries leave of each finite limit, and what the choices of each other use, (options, limits)."""
     n = problem.n_queries
     free = np.zeros(n, bool)
     free[[query for query, _ in rows]] = True

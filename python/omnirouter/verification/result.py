@@ -28,8 +28,8 @@ class Verification:
     status : str
         The claimed status.
     support : str
-        What shows the bound, or that there is no plan: "multipliers" or "certificate" (recomputed), "enumeration" (every plan
-        that could contradict was tried), "search" (the solver's word), "nothing" (nothing is claimed).
+        What shows the bound, or that there is no plan: "multipliers" or "certificate" (recomputed), "enumeration" (every
+        plan that could contradict was tried), "search" (the solver's word), "nothing" (nothing is claimed).
     objective, spend, accuracy : float
         Of the plan, recomputed; NaN without one.
     load : (m,) int64
@@ -39,7 +39,7 @@ class Verification:
     gap : float
         Between the recomputed objective and the claimed bound.
     exact : bool
-        Whether the multipliers and certificate were evaluated in rational numbers; else in float64 with a proven error bound.
+        Whether multipliers and certificate were evaluated in rational numbers; else in float64 with a proven error bound.
     findings, notes : tuple of str
         What is wrong, and what was not checked: a sentence each.
     """
