@@ -17,6 +17,9 @@ from omnirouter.problem import Problem
 __all__ = ["Certificate", "Conflict", "Duals", "Explanation", "Info", "Progress", "Solution", "Status"]
 
 
+FIGURES = ("objective", "bound", "dual_bound", "gap", "spend", "accuracy")
+
+
 class Status(str, Enum):
     """How a solve ended."""
 
@@ -210,6 +213,8 @@ class Solution:
     objective, bound, gap : float
         Sum of the objective over the plan (NaN without one); no plan is better than `bound`; `gap` is
         ``|bound - objective| / max(|bound|, |objective|)``, infinity without a plan.
+    dual_bound : float
+        The part of the bound that `duals` prove alone; what `bound` has beyond it is the work of the search.
     spend, accuracy : float
         Sum of cost and mean of acc over the plan; NaN without one.
     load : (m,) int64
@@ -229,6 +234,7 @@ class Solution:
     assignment: NDArray[np.int32] | None
     objective: float
     bound: float
+    dual_bound: float
     gap: float
     spend: float
     accuracy: float
@@ -271,7 +277,7 @@ class Solution:
             "status": self.status.value,
             "message": self.message,
             "assignment": None if self.assignment is None else self.assignment.tolist(),
-            **{name: _finite(getattr(self, name)) for name in ("objective", "bound", "gap", "spend", "accuracy")},
+            **{name: _finite(getattr(self, name)) for name in FIGURES},
             "load": self.load.tolist(),
             "duals": self.duals.to_dict(),
             "conflicts": [

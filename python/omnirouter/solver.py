@@ -263,6 +263,7 @@ def _solution(problem: Problem, raw: dict[str, Any], settings: dict[str, Any]) -
         assignment=assignment,
         objective=raw["objective"],
         bound=raw["bound"],
+        dual_bound=raw["dual_bound"],
         gap=raw["gap"],
         spend=spend,
         accuracy=accuracy,

@@ -37,12 +37,15 @@ class Priced:
         ``value - error``.
     error : float
         Rounding of the evaluation, and what float64 sums admit beyond the limits.
+    size : float
+        Magnitude of its terms, added up: one for all queries, one per limit.
     exact : bool
         Whether it was evaluated in rational numbers.
     """
 
     value: float
     error: float
+    size: float
     exact: bool
 
     @property
@@ -83,29 +86,31 @@ def dual_value(
     exact = n * m * (1 + len(prices)) <= EXACT_NUMBERS
     if limits is None:
         limits = [resource.limit for resource in problem.resources]
-    total, error = Fraction(0), 0.0
+    total, error, magnitude = Fraction(0), 0.0, 0.0
     for rows in blocks(n, m):
         shut = ~open_pairs(problem, known, rows)
         if shut.all(axis=1).any():  # no plan at all
-            return Priced(math.inf, 0.0, True)
+            return Priced(math.inf, 0.0, 0.0, True)
         priced, size = priced_rows(problem, prices, rows, weight=weight, exact=exact)
         priced[shut] = math.inf
         least = priced.min(axis=1)
         if exact:
-            total += sum(least, Fraction(0))
+            subtotal = sum(least, Fraction(0))
         else:
             size[shut] = 0.0
             subtotal = math.fsum(least)
-            total += Fraction(subtotal)
             # Each pair: one rounding per product and per addition. The sum: one.
             error += (len(prices) + 2) * 1.01 * UNIT * math.fsum(size.max(axis=1)) + UNIT * abs(subtotal)
+        total += Fraction(subtotal)
+        magnitude += float(abs(subtotal))
     for resource, price, limit, fact in zip(problem.resources, prices, limits, known, strict=True):
         counted = np.flatnonzero(price > 0)
         for member in counted:
             total -= Fraction(sign_of(resource)) * Fraction(float(price[member])) * Fraction(limit[member])
+        magnitude += float(np.abs(price[counted] * resource.limit[counted]).sum())
         admitted = fact.admitted(resource.limit, n)
         error += 1.01 * math.fsum(price[counted] * admitted[counted])
-    return Priced(float(total), error * 1.01 + UNIT * abs(float(total)), exact)
+    return Priced(float(total), error * 1.01 + UNIT * abs(float(total)), magnitude, exact)
 
 
 def priced_rows(

@@ -72,7 +72,7 @@ def verify(problem: Problem, solution: Any, *, effort: int = 100_000) -> Verific
     if claim.status not in STATUSES:
         findings.append(f"the status is {claim.status!r}, expected one of {', '.join(STATUSES)}")
     if findings:
-        priced = Priced(-math.inf, 0.0, False)
+        priced = Priced(-math.inf, 0.0, 0.0, False)
     else:
         priced = dual_value(problem, known, prices, weight=weight_of(problem))
     if claim.status == "infeasible":
@@ -86,6 +86,7 @@ def verify(problem: Problem, solution: Any, *, effort: int = 100_000) -> Verific
         dual_bound, exact = weight_of(problem) * priced.least, priced.exact
         gap = _gap(objective, claim.bound)
         _status(problem, claim, gap, findings)
+        findings += _duals(problem, claim, priced)
         support = _bound(problem, known, prices, claim, priced, effort, findings, notes)
     shown: bool = support in ("multipliers", "certificate", "enumeration")
     ok = not findings
@@ -147,9 +148,11 @@ def _gap(objective: float, bound: float) -> float:
 
 def _status(problem: Problem, claim: Claim, gap: float, findings: list[str]) -> None:
     """Status, gap and bound must tell the same story."""
+    if claim.certificate is not None:
+        findings.append(f"the status is {claim.status}, yet there is a certificate that there is no plan")
+    if claim.assignment is None and claim.status in WITH_PLAN:
+        findings.append(f"the status is {claim.status}, but there is no plan")
     if claim.assignment is None:
-        if claim.status in WITH_PLAN:
-            findings.append(f"the status is {claim.status}, but there is no plan")
         return
     if claim.status == "iteration_limit":
         findings.append("the status says that there is no plan, but there is one")
@@ -162,6 +165,19 @@ def _status(problem: Problem, claim: Claim, gap: float, findings: list[str]) -> 
         findings.append(
             f"the status is {claim.status}, so the gap should be {word} {claim.rel_gap:g}; it is {claim.gap:.6g}"
         )
+
+
+def _duals(problem: Problem, claim: Claim, priced: Priced) -> list[str]:
+    """The multipliers must prove what is said of them (prices that are off prove less), and the bound be no worse."""
+    if math.isnan(claim.dual_bound):
+        return ["no bound of the multipliers is claimed"] if claim.status in WITH_PLAN else []
+    weight, nearby = weight_of(problem), 1e-9 * priced.size + priced.error
+    out = []
+    if weight * claim.dual_bound > priced.value + nearby:
+        out.append(f"the multipliers prove {weight * priced.value:.12g}, claimed is {claim.dual_bound:.12g}")
+    if weight * claim.bound < weight * claim.dual_bound - nearby:
+        out.append(f"the bound {claim.bound:.12g} is worse than that of the multipliers, {claim.dual_bound:.12g}")
+    return out
 
 
 def _resolution(problem: Problem, bound: float) -> float:

@@ -21,7 +21,7 @@ class Claim:
     ----------
     status : str
     assignment : (n,) integer array or None
-    objective, bound, gap, spend, accuracy : float
+    objective, bound, dual_bound, gap, spend, accuracy : float
     load : (m,) array
     duals : mapping
         As `Duals.to_dict` gives it.
@@ -35,6 +35,7 @@ class Claim:
     assignment: NDArray[Any] | None
     objective: float
     bound: float
+    dual_bound: float
     gap: float
     spend: float
     accuracy: float
@@ -62,6 +63,7 @@ class Claim:
                 assignment=None if assignment is None else _whole_numbers("assignment", assignment),
                 objective=_number(read("objective"), math.nan),
                 bound=_number(read("bound"), math.nan),
+                dual_bound=_number(read("dual_bound"), math.nan),
                 gap=_number(read("gap"), math.inf),
                 spend=_number(read("spend"), math.nan),
                 accuracy=_number(read("accuracy"), math.nan),

@@ -111,6 +111,7 @@ fn to_dict(py: Python<'_>, solution: Solution) -> PyResult<Bound<'_, PyDict>> {
     out.set_item("assignment", solution.assignment.map(|plan| plan.into_pyarray(py)))?;
     out.set_item("objective", solution.objective)?;
     out.set_item("bound", solution.bound)?;
+    out.set_item("dual_bound", solution.dual_bound)?;
     out.set_item("gap", solution.gap)?;
     out.set_item("duals", solution.duals)?;
     out.set_item("limits", solution.limits.iter().map(|id| (id.resource, id.member)).collect::<Vec<_>>())?;

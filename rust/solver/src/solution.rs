@@ -80,6 +80,8 @@ pub struct Solution {
     pub objective: f64,
     /// No plan is better than this.
     pub bound: f64,
+    /// What the multipliers alone prove: the part of the bound that anybody can recompute from [`Solution::duals`].
+    pub dual_bound: f64,
     /// `|bound - objective| / max(|bound|, |objective|)`; infinity without a plan.
     pub gap: f64,
     /// One multiplier per limit, >= 0: gain in the objective per unit of the limit.

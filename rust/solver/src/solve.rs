@@ -20,6 +20,7 @@ pub fn solve<O: DualOracle>(oracle: &mut O, settings: &Settings, start: Option<&
         Ok(Relaxation::Solved(relaxed)) => {
             solution.info.relax_time = clock.elapsed().as_secs_f64();
             solution.duals = relaxed.scale.to_problem(&relaxed.prices);
+            solution.dual_bound = oracle.sign() * relaxed.bound;
             let planned = plan(oracle, Goal::Objective, &relaxed, settings, watch);
             let all: Vec<usize> = (0..solution.limits.len()).collect();
             if planned.impossible {
@@ -109,6 +110,7 @@ impl Solution {
             tally: None,
             objective: f64::NAN,
             bound: f64::NAN,
+            dual_bound: f64::NAN,
             gap: f64::INFINITY,
             duals: vec![0.0; limits.len()],
             limits,
