@@ -62,6 +62,11 @@ def test_only_the_solver_touches_the_native_core() -> None:
         ("solver", {"predictor", "router", "outcomes", "pool"}),
         ("outcomes", {"predictor", "solver", "router", "pool"}),
         ("pool", {"predictor", "solver", "router", "outcomes"}),
+        ("verification", {"solver", "solution", "_core", "words", "prices", "curve", "router"}),
+        ("solver", {"verification"}),
+        ("solution", {"verification", "solver"}),
+        ("words", {"solver", "verification"}),
+        ("problem", {"solver", "solution", "verification", "words"}),
         ("errors", {"extras", "solver", "predictor", "router", "outcomes", "pool"}),
     ],
 )
