@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from omnirouter.pool import Model, Pool
     from omnirouter.predictor import Prediction, Predictor
     from omnirouter.problem import Audit, Problem
+    from omnirouter.ranges import PriceRange, price_ranges
     from omnirouter.resources import Resource
     from omnirouter.router import Router, Routing
     from omnirouter.solution import Certificate, Duals, Solution, Status
@@ -38,6 +39,7 @@ _HOMES = {
     "Pool": "pool",
     "Prediction": "predictor",
     "Predictor": "predictor",
+    "PriceRange": "ranges",
     "Problem": "problem",
     "Resource": "resources",
     "Router": "router",
@@ -47,6 +49,7 @@ _HOMES = {
     "Status": "solution",
     "Verification": "verification",
     "frontier": "curve",
+    "price_ranges": "ranges",
     "solve": "solver",
     "verify": "verification",
 }
@@ -62,6 +65,7 @@ __all__ = [
     "Pool",
     "Prediction",
     "Predictor",
+    "PriceRange",
     "Problem",
     "Resource",
     "Router",
@@ -72,6 +76,7 @@ __all__ = [
     "Verification",
     "__version__",
     "frontier",
+    "price_ranges",
     "solve",
     "verify",
 ]

@@ -17,10 +17,11 @@ from omnirouter.resources import Resource
 from omnirouter.solution import Certificate, Conflict, Duals, Info, Progress, Solution, Status
 from omnirouter.words import why_infeasible
 
-__all__ = ["solve", "solve_problem"]
+__all__ = ["core_problem", "core_settings", "finite_limits", "solve", "solve_problem", "start_prices"]
 
 _LOG = logging.getLogger("omnirouter")
 _DEFAULTS = _core.defaults()
+SETTINGS = ("rel_gap", "time_limit", "threads", "seed", "node_limit")
 
 Callback = Callable[[Progress], "bool | None"]
 
@@ -153,33 +154,39 @@ def solve_problem(
     verbose: bool = False,
 ) -> Solution:
     """Solve a `Problem`; see `solve` for the keywords."""
-    settings: dict[str, Any] = {
-        "rel_gap": _real("rel_gap", rel_gap),
-        "time_limit": math.inf if time_limit is None else _real("time_limit", time_limit),
-        "threads": _whole("threads", threads),
-        "seed": _whole("seed", seed),
-        "node_limit": _DEFAULTS["node_limit"],
-    }
+    settings = core_settings(rel_gap, time_limit, threads, seed)
+    start = None if warm_start is None else start_prices(problem, warm_start)
+    log = _Log(problem, callback, verbose)
+    raw = _core.solve(*core_problem(problem), settings, start, log if log.wanted else None)
+    solution = _solution(problem, raw, dict(zip(SETTINGS, settings, strict=True)))
+    log.finish(solution)
+    return solution
+
+
+def core_problem(
+    problem: Problem,
+) -> tuple[tuple[int, int], list[tuple[str, NDArray[Any], bool, float]], int, bool, list[Any], NDArray[np.bool_] | None]:
+    """The arguments of the native core that make up a problem."""
     # A floor on the mean is meant for scores in [0, 1]; percents would meet it unseen.
     floored = problem.min_accuracy is not None
     inputs = [("acc", problem.acc, floored, 1.0 if floored else math.inf), ("cost", problem.cost, True, math.inf)]
     resources = [resource.to_core(inputs) for resource in problem.resources]
-    start = None if warm_start is None else _start(problem, warm_start)
-    log = _Log(problem, callback, verbose)
-    raw = _core.solve(
-        problem.acc.shape,
-        inputs,
-        1 if problem.objective == "cost" else 0,
-        problem.objective == "accuracy",
-        resources,
-        problem.allowed,
-        tuple(settings.values()),
-        start,
-        log if log.wanted else None,
+    shape = (problem.n_queries, problem.n_models)
+    at = 1 if problem.objective == "cost" else 0
+    return shape, inputs, at, problem.objective == "accuracy", resources, problem.allowed
+
+
+def core_settings(
+    rel_gap: float = 1e-4, time_limit: float | None = None, threads: int = 0, seed: int = 0
+) -> tuple[float, float, int, int, int]:
+    """The settings of the native core, in the order of `SETTINGS`, checked."""
+    return (
+        _real("rel_gap", rel_gap),
+        math.inf if time_limit is None else _real("time_limit", time_limit),
+        _whole("threads", threads),
+        _whole("seed", seed),
+        _DEFAULTS["node_limit"],
     )
-    solution = _solution(problem, raw, settings)
-    log.finish(solution)
-    return solution
 
 
 def _real(name: str, value: Any) -> float:
@@ -196,7 +203,7 @@ def _whole(name: str, value: Any) -> int:
     return int(value)
 
 
-def _finite_limits(problem: Problem) -> list[tuple[int, int]]:
+def finite_limits(problem: Problem) -> list[tuple[int, int]]:
     """(resource, member) of every finite limit, in the order of the multipliers."""
     return [
         (r, member)
@@ -206,13 +213,14 @@ def _finite_limits(problem: Problem) -> list[tuple[int, int]]:
     ]
 
 
-def _start(problem: Problem, duals: Duals) -> list[float]:
+def start_prices(problem: Problem, duals: Duals) -> list[float]:
+    """Prices in the order of `finite_limits`, in the units of the core."""
     if not isinstance(duals, Duals):
         raise TypeError(f"warm_start is {type(duals).__name__}, expected Duals of an earlier solution")
     if duals.caps.shape != (problem.n_models,):
         raise ValueError(f"warm_start has {len(duals.caps)} models, expected {problem.n_models}")
     start = []
-    for r, member in _finite_limits(problem):
+    for r, member in finite_limits(problem):
         resource = problem.resources[r]
         if resource.name == "budget":
             price = duals.budget
@@ -233,7 +241,7 @@ def _start(problem: Problem, duals: Duals) -> list[float]:
 
 def _duals(problem: Problem, prices: Sequence[float]) -> Duals:
     by_resource = [np.zeros(len(resource.limit)) for resource in problem.resources]
-    for (r, member), price in zip(_finite_limits(problem), prices, strict=True):
+    for (r, member), price in zip(finite_limits(problem), prices, strict=True):
         by_resource[r][member] = price
     named = {resource.name: prices for resource, prices in zip(problem.resources, by_resource, strict=True)}
     budget, floor = named.pop("budget", np.zeros(1)), named.pop("min_accuracy", np.zeros(1))
@@ -332,7 +340,7 @@ class _Log:
         self.wanted = self.logs or callback is not None
         if self.logs:
             n, m = problem.acc.shape
-            self._line(f"omnirouter {_core.__version__}: {n} queries, {m} models, {len(_finite_limits(problem))} limits")
+            self._line(f"omnirouter {_core.__version__}: {n} queries, {m} models, {len(finite_limits(problem))} limits")
             self._line(f"{'phase':<8} {'queries':>10} {'bound':>14} {'objective':>14} {'gap':>9} {'time':>8}")
 
     def __call__(self, phase: str, queries: int, bound: float, objective: float) -> bool:
