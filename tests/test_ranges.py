@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 
+import highspy
 import numpy as np
 import pytest
+from scipy import sparse
 
 from instances import KINDS, Kind, batch
 from omnirouter import PriceRange, Problem, Resource, price_ranges, solve
 from omnirouter.solver import solve_problem
-from test_solver_judge import judge
+from test_solver_judge import judge, limits
 
 
 def moved(problem: Problem, found: PriceRange, limit: float) -> float:
@@ -116,3 +118,28 @@ def test_what_has_no_prices_is_refused() -> None:
         price_ranges(solve([[0.5]], [[1.0]], budget=0.5))
     with pytest.raises(ValueError, match="tolerance is -1"):
         price_ranges(solve([[0.5]], [[1.0]]), tolerance=-1)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_range_of_the_budget_is_that_of_highs(seed: int) -> None:
+    """HiGHS ranges the limits for its basis; where that is the only one, as for the budget here, both say the same."""
+    acc, cost, caps, budget = batch(40, 4, seed, "uniform")
+    problem = Problem(acc, cost, caps, budget)
+    matrix, _, upper = limits(problem)
+    rows = sparse.vstack([sparse.kron(sparse.identity(40), np.ones((1, 4))), matrix]).tocsc()
+    lp = highspy.HighsLp()
+    lp.num_col_, lp.num_row_ = 160, rows.shape[0]
+    lp.col_cost_, lp.col_lower_, lp.col_upper_ = -acc.ravel(), np.zeros(160), np.full(160, highspy.kHighsInf)
+    lp.row_lower_ = np.concatenate([np.ones(40), np.full(5, -highspy.kHighsInf)])
+    lp.row_upper_ = np.concatenate([np.ones(40), upper])
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = rows.indptr, rows.indices, rows.data
+    highs = highspy.Highs()
+    highs.silent()
+    highs.passModel(lp)
+    highs.run()
+    _, ranging = highs.getRanging()
+    found = price_ranges(solve_problem(problem), tolerance=0)[0]
+    size = cost.max()
+    expected = [ranging.row_bound_dn.value_[40] * size, ranging.row_bound_up.value_[40] * size]
+    np.testing.assert_allclose([found.low, found.high], expected, rtol=1e-9)

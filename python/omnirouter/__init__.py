@@ -15,6 +15,7 @@ from omnirouter._core import __version__
 
 if TYPE_CHECKING:
     from omnirouter.curve import Frontier, frontier
+    from omnirouter.duals import Duals
     from omnirouter.errors import OmniRouterError, SolveError
     from omnirouter.outcomes import Outcomes
     from omnirouter.pool import Model, Pool
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from omnirouter.ranges import PriceRange, price_ranges
     from omnirouter.resources import Resource
     from omnirouter.router import Router, Routing
-    from omnirouter.solution import Certificate, Duals, Solution, Status
+    from omnirouter.solution import Certificate, Solution, Status
     from omnirouter.solver import solve
     from omnirouter.verification import Verification, verify
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Audit": "problem",
     "Certificate": "solution",
-    "Duals": "solution",
+    "Duals": "duals",
     "Frontier": "curve",
     "Model": "pool",
     "OmniRouterError": "errors",

@@ -11,10 +11,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from omnirouter.duals import Duals
 from omnirouter.errors import SolveError
+from omnirouter.explanation import Explanation, explanation_of
 from omnirouter.problem import Problem
 
-__all__ = ["Certificate", "Conflict", "Duals", "Explanation", "Info", "Progress", "Solution", "Status"]
+__all__ = ["Certificate", "Conflict", "Info", "Progress", "Solution", "Status"]
 
 
 FIGURES = ("objective", "bound", "dual_bound", "gap", "spend", "accuracy")
@@ -59,49 +61,6 @@ class Progress:
     objective: float
     gap: float
     elapsed: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Duals:
-    """Shadow prices, all >= 0: what one unit more of a limit gains in the objective.
-
-    Attributes
-    ----------
-    budget : float
-        Per unit of money.
-    min_accuracy : float
-        Per unit of mean accuracy that the floor is lowered.
-    caps : (m,) float64
-        Per query more on a model.
-    resources : mapping from name to float64 array
-        Per unit of each limit of the further resources.
-    """
-
-    budget: float
-    min_accuracy: float
-    caps: NDArray[np.float64]
-    resources: Mapping[str, NDArray[np.float64]]
-
-    def of(self, name: str) -> NDArray[np.float64]:
-        """Prices of the limits of a resource, by its name; one number for the budget and the floor."""
-        own = {"budget": self.budget, "min_accuracy": self.min_accuracy, "caps": self.caps}.get(name)
-        return np.atleast_1d(np.asarray(self.resources[name] if own is None else own, dtype=np.float64))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and lists."""
-        return {
-            "budget": self.budget,
-            "min_accuracy": self.min_accuracy,
-            "caps": self.caps.tolist(),
-            "resources": {name: prices.tolist() for name, prices in self.resources.items()},
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Duals:
-        """The inverse of `to_dict`."""
-        resources = {name: np.asarray(prices, dtype=np.float64) for name, prices in data["resources"].items()}
-        caps = np.asarray(data["caps"], dtype=np.float64)
-        return cls(float(data["budget"]), float(data["min_accuracy"]), caps, resources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,34 +131,6 @@ class Info:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Why a query went where it went: the priced objective of each model, the chosen model and the runner-up.
-
-    Attributes
-    ----------
-    query, chosen, runner_up : int
-        Positions; the runner-up is -1 where there is one model.
-    acc, cost, priced : (m,) float64
-        `priced` is the objective less the prices of what the pair uses (for cost: plus), -inf or inf where forbidden.
-    """
-
-    query: int
-    chosen: int
-    runner_up: int
-    acc: NDArray[np.float64]
-    cost: NDArray[np.float64]
-    priced: NDArray[np.float64]
-
-    def __str__(self) -> str:
-        lines = [f"query {self.query}: model {self.chosen}, runner-up {self.runner_up}"]
-        lines.append(f"{'model':>6} {'acc':>9} {'cost':>12} {'priced':>12}")
-        for j in range(len(self.acc)):
-            mark = "  <- chosen" if j == self.chosen else ""
-            lines.append(f"{j:>6} {self.acc[j]:>9.4f} {self.cost[j]:>12.6g} {self.priced[j]:>12.6g}{mark}")
-        return "\n".join(lines)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Solution:
     """A plan for every query, with its proof.
@@ -265,11 +196,7 @@ class Solution:
         assert assignment is not None
         if not 0 <= i < len(assignment):
             raise IndexError(f"query {i} does not exist, expected 0 to {len(assignment) - 1}")
-        priced = priced_objective(self.problem, self.duals, i)
-        order = np.argsort(priced if self.problem.objective == "cost" else -priced, kind="stable")
-        others = [int(j) for j in order if j != assignment[i]]
-        acc, cost = self.problem.acc[i].astype(np.float64), self.problem.cost[i].astype(np.float64)
-        return Explanation(i, int(assignment[i]), others[0] if others else -1, acc, cost, priced)
+        return explanation_of(self.problem, self.duals, i, int(assignment[i]))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, lists and strings, ready for JSON; NaN and infinity become None."""
@@ -293,32 +220,6 @@ class Solution:
             f"Solution({self.status.value}, objective={self.objective:.8g}, bound={self.bound:.8g}, gap={self.gap:.2g}, "
             f"spend={self.spend:.8g}, accuracy={self.accuracy:.6g}, load={np.array2string(self.load, threshold=12)})"
         )
-
-
-def priced_objective(problem: Problem, duals: Duals, i: int) -> NDArray[np.float64]:
-    """The objective of query `i` on each model, less (cost: plus) the prices of what the pair uses, (m,) float64."""
-    n, m = problem.acc.shape
-    sign = 1.0 if problem.objective == "cost" else -1.0
-    priced: NDArray[np.float64] = (problem.cost if problem.objective == "cost" else problem.acc)[i].astype(np.float64)
-    for resource in problem.resources:
-        if resource.name == "budget":
-            prices = np.full(m, duals.budget)
-        elif resource.name == "min_accuracy":
-            prices = np.full(m, duals.min_accuracy / n)
-        else:
-            own = duals.caps if resource.name == "caps" else duals.resources[resource.name]
-            if isinstance(resource.per, str):
-                prices = own if resource.per == "model" else np.full(m, own[0])
-            else:
-                prices = np.full(m, own[resource.per[i]])
-        usage = resource.usage
-        if isinstance(usage, str):
-            usage = problem.acc if usage == "acc" else problem.cost
-        row = np.broadcast_to(np.asarray(usage), (n, m))[i].astype(np.float64)
-        priced += sign * (1.0 if resource.sense == "<=" else -1.0) * prices * row
-    if problem.allowed is not None:
-        priced[~problem.allowed[i]] = sign * math.inf
-    return priced
 
 
 def _finite(number: float) -> float | None:

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnirouter import _core
+from omnirouter.duals import Duals
 from omnirouter.problem import Caps, Objective, Problem
 from omnirouter.resources import Resource
-from omnirouter.solution import Certificate, Conflict, Duals, Info, Progress, Solution, Status
+from omnirouter.solution import Certificate, Conflict, Info, Progress, Solution, Status
 from omnirouter.words import why_infeasible
 
 __all__ = ["core_problem", "core_settings", "finite_limits", "solve", "solve_problem", "start_prices"]

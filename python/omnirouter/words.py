@@ -12,18 +12,19 @@ from omnirouter.problem import Problem
 from omnirouter.resources import Resource
 
 if TYPE_CHECKING:
-    from omnirouter.solution import Certificate, Conflict, Duals
+    from omnirouter.duals import Duals
+    from omnirouter.solution import Certificate, Conflict
 
-__all__ = ["certificate_in_words", "conflict_in_words", "limit_in_words", "why_infeasible"]
+__all__ = ["certificate_in_words", "conflict_in_words", "limit_in_words", "listed", "why_infeasible"]
 
 Models = Sequence[str] | None
 NAMED = 4  # members of a list that are spelled out
 
 
 def why_infeasible(problem: Problem, conflicts: Sequence[Conflict], certificate: Certificate, models: Models = None) -> str:
-    """The proof, then each limit that is part of it with the nearest value that could be met."""
+    """Each limit that is part of the conflict with the nearest value that could be met, then the proof."""
     reasons = [conflict_in_words(problem, conflict, models) for conflict in conflicts]
-    return f"infeasible: {'; '.join([certificate_in_words(problem, certificate, models), *reasons])}"
+    return f"infeasible: {'; '.join([*reasons, certificate_in_words(problem, certificate, models)])}"
 
 
 def limit_in_words(resource: Resource, member: int, models: Models = None) -> str:
