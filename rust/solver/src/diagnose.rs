@@ -65,16 +65,16 @@ pub(crate) fn conflicts<O: DualOracle>(
 }
 
 /// The same ray in prices that are easier to read, where these prove as much: without noise, the least price 1.
-pub(crate) fn tidy<O: DualOracle>(oracle: &mut O, ray: Vec<f64>) -> Vec<f64> {
+pub(crate) fn tidy<O: DualOracle>(oracle: &mut O, ray: Vec<f64>, watch: &dyn Watch) -> Vec<f64> {
     let largest = ray.iter().fold(0.0, |most: f64, price| most.max(*price));
     let kept = ray.iter().map(|&price| if price > NOISE * largest { price } else { 0.0 });
     let kept: Vec<f64> = kept.collect();
     let least = kept.iter().copied().filter(|&price| price > 0.0).fold(f64::INFINITY, f64::min);
     let whole = |ratio: f64| if (ratio - ratio.round()).abs() < NOISE * ratio { ratio.round() } else { ratio };
     let tidied: Vec<f64> = kept.into_iter().map(|price| whole(price / least)).collect();
-    match relax::conflicts(oracle, &tidied) {
+    match relax::conflicts(oracle, &tidied, watch) {
         Ok(true) => tidied,
-        _ => ray,
+        _ => ray.into_iter().map(|price| price.max(0.0)).collect(),
     }
 }
 

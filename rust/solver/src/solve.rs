@@ -35,7 +35,7 @@ pub fn solve<O: DualOracle>(oracle: &mut O, settings: &Settings, start: Option<&
             }
         }
         Ok(Relaxation::Conflict(ray)) => {
-            let prices = tidy(oracle, ray);
+            let prices = tidy(oracle, ray, watch);
             let involved: Vec<usize> = (0..prices.len()).filter(|&k| prices[k] > 0.0).collect();
             let certificate = Certificate::Ray { prices, rounded: false };
             explain(oracle, &mut solution, certificate, &involved, settings, watch);
