@@ -303,6 +303,13 @@ def test_sixteenths_between_two_floors_are_rounded() -> None:
     assert found.proven
 
 
+def test_a_limit_that_rules_a_pair_out_helps_a_rounded_ray() -> None:
+    floor, tokens = 0.9047619047619048, Resource(74.76635214888881, [41.107, 78.518], per="model", name="tokens")
+    problem, solution = certified(acc=[[0.9375, 0.875]], cost=[[1.0, 2.0]], min_accuracy=floor, resources=[tokens])
+    found = verify(problem, solution)
+    assert (found.ok, found.proven) == (True, True)
+
+
 def test_a_search_is_a_certificate_only_where_all_plans_can_be_tried() -> None:
     acc, cost, _, _ = batch(6, 3, 0, "uniform")
     sums = sorted(math.fsum(cost[np.arange(6), plan]) for plan in itertools.product(range(3), repeat=6))

@@ -87,24 +87,27 @@ def _rounded_limits(problem: Problem, known: list[Facts]) -> list[NDArray[Any]]:
     """The limits as rational numbers, moved inwards to the next value that a plan can reach.
 
     Queries with one open model use what they use. Where all that the others can use under a limit are multiples of a power
-    of two, so is what they use in sum: the rest of the limit is of no use (a Chvátal-Gomory cut).
+    of two, so is what they use in sum: the rest of the limit is of no use (a Chvátal-Gomory cut). Pairs that a limit rules
+    out may count as open or not; either is true, and the stricter one is taken.
     """
     everything = slice(0, problem.n_queries)
-    free = open_pairs(problem, known, everything)
-    choice = free & (free.sum(axis=1) > 1)[:, None]
-    out = []
+    allowed = np.ones(problem.acc.shape, bool) if problem.allowed is None else problem.allowed
+    views = [(free, (free.sum(axis=1) > 1)[:, None]) for free in (open_pairs(problem, known, everything), allowed)]
+    out: list[NDArray[Any]] = []
     for resource, fact in zip(problem.resources, known, strict=True):
-        sign, admitted = sign_of(resource), fact.admitted(resource.limit, problem.n_queries)
+        # A whole number, as a float would take the sums below out of rational arithmetic.
+        sign, admitted = int(sign_of(resource)), fact.admitted(resource.limit, problem.n_queries)
         usage, member = usage_of(problem, resource, everything), members(problem, resource, everything)
         limits = resource.limit.astype(object)
         for k in np.flatnonzero(np.isfinite(resource.limit)):
-            counts = member == k
-            fixed = sum(map(Fraction, usage[free & ~choice & counts].tolist()), Fraction(0))
-            exponent = int(lowest_bit(usage[choice & counts]).min(initial=2000))
-            grain = Fraction(2) ** exponent if FINEST < exponent < 2000 else None
-            room = sign * (Fraction(limits[k]) - fixed) + Fraction(float(admitted[k]))
-            if grain is not None:
-                limits[k] = sign * math.floor(room / grain) * grain + fixed
+            given, counts = Fraction(limits[k]), member == k
+            for free, choice in views:
+                fixed = sum(map(Fraction, usage[free & ~choice & counts].tolist()), Fraction(0))
+                exponent = int(lowest_bit(usage[free & choice & counts]).min(initial=2000))
+                if FINEST < exponent < 2000:
+                    grain, room = Fraction(2) ** exponent, sign * (given - fixed) + Fraction(float(admitted[k]))
+                    inner = sign * math.floor(room / grain) * grain + fixed
+                    limits[k] = sign * min(sign * limits[k], sign * inner)
         out.append(limits)
     return out
 
