@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from omnirouter import Solution, solver, verify
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -39,3 +41,19 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     for child in children:
         with child:
             child.kill()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def every_solution_is_verified() -> Iterator[None]:
+    """Whatever a test solves, the independent checker has the last word on it."""
+    build = solver._solution
+
+    def verified(problem: Any, *rest: Any) -> Solution:
+        solution = build(problem, *rest)
+        found = verify(problem, solution, effort=3_000)
+        assert found.ok, found
+        return solution
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(solver, "_solution", verified)
+        yield

@@ -65,6 +65,70 @@ def test_no_solution_is_exit_code_1_and_leaves_nothing(folder: Path, capsys: pyt
     assert not out.exists()
 
 
+def test_a_plan_and_its_problem_are_verified(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    problem, plan = folder / "problem.json", folder / "plan.json"
+    command = ["solve", str(folder / "acc.npy"), str(folder / "cost.npy"), "--budget", "90", "--caps", "300,none,120"]
+    assert main([*command, "--save-problem", str(problem), "-o", str(plan), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert main(["verify", str(problem), str(plan), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["ok"], found["objective"], found["load"]) == (True, answer["objective"], answer["load"])
+    assert main(["verify", str(problem), str(plan)]) == 0
+    assert "optimal, shown by" in capsys.readouterr().out
+    # The problem file solves to the same plan.
+    assert main(["solve", str(problem), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["assignment"] == answer["assignment"]
+    answer["assignment"][7] = (answer["assignment"][7] + 1) % 3
+    plan.write_text(json.dumps(answer))
+    assert main(["verify", str(problem), str(plan)]) == 1
+    assert "wrong: objective is" in capsys.readouterr().out
+
+
+def test_that_there_is_no_plan_is_verified_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    problem, plan = folder / "none.problem.json", folder / "none.json"
+    command = ["solve", str(folder / "acc.npy"), str(folder / "cost.npy"), "--budget", "1", "--save-problem", str(problem)]
+    assert main([*command, "-o", str(plan)]) == 1
+    assert main(["verify", str(problem), str(plan)]) == 0
+    assert "verified: infeasible, shown by certificate" in capsys.readouterr().out
+
+
+def test_resources_come_from_a_problem_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(folder / "tokens.npy", np.random.default_rng(1).random((300, 1)))
+    allowed = np.random.default_rng(2).random((300, 3)) < 0.9
+    allowed[:, 0] = True
+    np.save(folder / "allowed.npy", allowed)
+    tenant = [i % 2 for i in range(300)]
+    resources = [
+        {"name": "tokens", "usage": "tokens.npy", "limit": [120, 90, 90], "per": "model"},
+        {"name": "tenant", "usage": "cost", "limit": [60, 60], "per": tenant},
+        {"name": "reserved", "usage": 1, "limit": [10, None, 0], "per": "model", "sense": ">="},
+    ]
+    problem, plan = folder / "rich.json", folder / "rich.plan.json"
+    text = {"acc": "acc.npy", "cost": "cost.npy", "allowed": "allowed.npy", "min_accuracy": 0.5, "resources": resources}
+    problem.write_text(json.dumps(text))
+    assert main(["solve", str(problem), "-o", str(plan), "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)["duals"]["resources"]) == {"tokens", "tenant", "reserved"}
+    assert main(["verify", str(problem), str(plan)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "is not a JSON file of a problem"),
+        ("[]", "holds list, expected an object"),
+        ('{"acc": "acc.npy"}', "has no cost"),
+        ('{"acc": "acc.npy", "cost": "cost.npy", "budgets": 3}', "unknown entries ['budgets']"),
+        ('{"acc": 3, "cost": "cost.npy"}', "acc is 3, expected the name of a .npy file or a list"),
+        ('{"acc": "acc.npy", "cost": "gone.npy"}', "gone.npy: No such file"),
+        ('{"acc": "acc.npy", "cost": "cost.npy", "resources": [{"name": "x"}]}', "resources[0] has no limit and no usage"),
+    ],
+)
+def test_bad_problem_files_are_refused(folder: Path, capsys: pytest.CaptureFixture[str], text: str, words: str) -> None:
+    (folder / "bad.json").write_text(text)
+    assert main(["solve", str(folder / "bad.json")]) == 2
+    assert words in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("flag", [[], ["--json"]])
 def test_frontier_of_an_impossible_problem_is_exit_code_1(
     folder: Path, capsys: pytest.CaptureFixture[str], flag: list[str]
@@ -106,7 +170,10 @@ def test_a_cap_in_conflict_names_its_model(folder: Path, capsys: pytest.CaptureF
         (["fit", "PROMPTS", "-o", "r", "--pool", "a", "--prices", "b"], "--pool and --prices are both given"),
         (["demo", "--out", "FOLDER"], "with other files in it"),
         (["frontier", "ACC", "COST", "--points", "1"], "points is 1"),
-        (["solve", "ACC"], "the following arguments are required: cost"),
+        (["solve", "ACC"], "acc.npy is not a JSON file of a problem"),
+        (["solve", "PROMPTS", "--budget", "3"], "--budget is given, but the limits are those of"),
+        (["verify", "PROMPTS"], "the following arguments are required: plan"),
+        (["verify", "missing.json", "PROMPTS"], "missing.json: No such file"),
         (["nonsense"], "invalid choice"),
         ([], "required: COMMAND"),
     ],
@@ -149,7 +216,7 @@ def test_frontier_rises(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("demo", "solve", "fit", "route", "frontier"):
+    for command in ("demo", "solve", "verify", "fit", "route", "frontier"):
         assert main([command, "--help"]) == 0
         assert f"example: omnirouter {command}" in capsys.readouterr().out
 

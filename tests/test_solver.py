@@ -347,6 +347,9 @@ def test_explanations_price_the_limits(objective: Any) -> None:
         assert explained.chosen != explained.runner_up
         best = expected.max() if objective == "accuracy" else expected.min()
         chose_best += math.isclose(expected[explained.chosen], best, rel_tol=1e-7, abs_tol=1e-7)
+        np.testing.assert_allclose(explained.regret, abs(expected - best), rtol=1e-9, atol=1e-9)
+        charged = sum(explained.charges.values())
+        np.testing.assert_allclose(charged, priced, rtol=1e-9, atol=1e-12)
     assert chose_best > 780
     assert "<- chosen" in str(solution.explain(0))
     for i in (-1, 800):

@@ -15,20 +15,24 @@ from omnirouter._core import __version__
 
 if TYPE_CHECKING:
     from omnirouter.curve import Frontier, frontier
+    from omnirouter.duals import Duals
     from omnirouter.errors import OmniRouterError, SolveError
     from omnirouter.outcomes import Outcomes
     from omnirouter.pool import Model, Pool
     from omnirouter.predictor import Prediction, Predictor
     from omnirouter.problem import Audit, Problem
+    from omnirouter.ranges import PriceRange, price_ranges
     from omnirouter.resources import Resource
     from omnirouter.router import Router, Routing
-    from omnirouter.solution import Duals, Solution, Status
+    from omnirouter.solution import Certificate, Solution, Status
     from omnirouter.solver import solve
+    from omnirouter.verification import Verification, verify
 
 # Loaded at first use, so that `import omnirouter` stays light.
 _HOMES = {
     "Audit": "problem",
-    "Duals": "solution",
+    "Certificate": "solution",
+    "Duals": "duals",
     "Frontier": "curve",
     "Model": "pool",
     "OmniRouterError": "errors",
@@ -36,6 +40,7 @@ _HOMES = {
     "Pool": "pool",
     "Prediction": "predictor",
     "Predictor": "predictor",
+    "PriceRange": "ranges",
     "Problem": "problem",
     "Resource": "resources",
     "Router": "router",
@@ -43,12 +48,16 @@ _HOMES = {
     "Solution": "solution",
     "SolveError": "errors",
     "Status": "solution",
+    "Verification": "verification",
     "frontier": "curve",
+    "price_ranges": "ranges",
     "solve": "solver",
+    "verify": "verification",
 }
 
 __all__ = [
     "Audit",
+    "Certificate",
     "Duals",
     "Frontier",
     "Model",
@@ -57,6 +66,7 @@ __all__ = [
     "Pool",
     "Prediction",
     "Predictor",
+    "PriceRange",
     "Problem",
     "Resource",
     "Router",
@@ -64,9 +74,12 @@ __all__ = [
     "Solution",
     "SolveError",
     "Status",
+    "Verification",
     "__version__",
     "frontier",
+    "price_ranges",
     "solve",
+    "verify",
 ]
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from omnirouter.duals import Duals
 from omnirouter.problem import Objective
-from omnirouter.solution import Duals, Solution
+from omnirouter.solution import Solution
 
 __all__ = ["BatchPrices"]
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnirouter import __version__
+from omnirouter.duals import Duals
 from omnirouter.errors import OmniRouterError, RouterError
 from omnirouter.folder import read_folder, write_folder
 from omnirouter.outcomes import Outcomes
@@ -21,7 +22,6 @@ from omnirouter.prices import BatchPrices
 from omnirouter.problem import Objective, Problem
 from omnirouter.resources import Resource
 from omnirouter.routing import Routing
-from omnirouter.solution import Duals
 from omnirouter.solver import Callback, solve
 
 __all__ = ["Router", "Routing"]

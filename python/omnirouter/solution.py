@@ -6,15 +6,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from omnirouter.duals import Duals
 from omnirouter.errors import SolveError
+from omnirouter.explanation import Explanation, explanation_of
 from omnirouter.problem import Problem
 
-__all__ = ["Conflict", "Duals", "Explanation", "Info", "Progress", "Solution", "Status"]
+__all__ = ["Certificate", "Conflict", "Info", "Progress", "Solution", "Status"]
+
+
+FIGURES = ("objective", "bound", "dual_bound", "gap", "spend", "accuracy")
 
 
 class Status(str, Enum):
@@ -58,44 +63,6 @@ class Progress:
     elapsed: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Duals:
-    """Shadow prices, all >= 0: what one unit more of a limit gains in the objective.
-
-    Attributes
-    ----------
-    budget : float
-        Per unit of money.
-    min_accuracy : float
-        Per unit of mean accuracy that the floor is lowered.
-    caps : (m,) float64
-        Per query more on a model.
-    resources : mapping from name to float64 array
-        Per unit of each limit of the further resources.
-    """
-
-    budget: float
-    min_accuracy: float
-    caps: NDArray[np.float64]
-    resources: Mapping[str, NDArray[np.float64]]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and lists."""
-        return {
-            "budget": self.budget,
-            "min_accuracy": self.min_accuracy,
-            "caps": self.caps.tolist(),
-            "resources": {name: prices.tolist() for name, prices in self.resources.items()},
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Duals:
-        """The inverse of `to_dict`."""
-        resources = {name: np.asarray(prices, dtype=np.float64) for name, prices in data["resources"].items()}
-        caps = np.asarray(data["caps"], dtype=np.float64)
-        return cls(float(data["budget"]), float(data["min_accuracy"]), caps, resources)
-
-
 @dataclass(frozen=True, slots=True)
 class Conflict:
     """A limit that cannot be met together with the others.
@@ -108,12 +75,47 @@ class Conflict:
         Its value, and the nearest value that some plan reaches within all other limits; NaN where none was found:
         the others conflict too, or the value was not computed. No plan within the other limits comes nearer than `bound`
         (NaN where that was not computed).
+    limit : (int, int)
+        Position of the limit in ``problem.resources``, and in that resource's limits.
+    held_by : tuple of (int, int)
+        The limits that have a price at the nearest value, and so keep it from coming nearer.
     """
 
     name: str
     asked: float
     reachable: float
     bound: float
+    limit: tuple[int, int]
+    held_by: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Certificate:
+    """Why no plan meets every limit, in a form that `omnirouter.verify` checks.
+
+    Attributes
+    ----------
+    kind : {"ray", "query", "search"}
+        Prices at which every plan needs more than the limits give (Farkas); a query that no model can take; or only the word
+        of a search that has tried everything.
+    prices : Duals or None
+        Of a ray.
+    rounded : bool
+        Whether the ray is one for limits rounded to the next multiple of what is used under them (whole queries,
+        accuracies in sixteenths): then no plan is *whole*.
+    query : int or None
+        The query that no model can take.
+    """
+
+    kind: Literal["ray", "query", "search"]
+    prices: Duals | None = None
+    rounded: bool = False
+    query: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        prices = None if self.prices is None else self.prices.to_dict()
+        return {"kind": self.kind, "prices": prices, "rounded": self.rounded, "query": self.query}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,34 +131,6 @@ class Info:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Why a query went where it went: the priced objective of each model, the chosen model and the runner-up.
-
-    Attributes
-    ----------
-    query, chosen, runner_up : int
-        Positions; the runner-up is -1 where there is one model.
-    acc, cost, priced : (m,) float64
-        `priced` is the objective less the prices of what the pair uses (for cost: plus), -inf or inf where forbidden.
-    """
-
-    query: int
-    chosen: int
-    runner_up: int
-    acc: NDArray[np.float64]
-    cost: NDArray[np.float64]
-    priced: NDArray[np.float64]
-
-    def __str__(self) -> str:
-        lines = [f"query {self.query}: model {self.chosen}, runner-up {self.runner_up}"]
-        lines.append(f"{'model':>6} {'acc':>9} {'cost':>12} {'priced':>12}")
-        for j in range(len(self.acc)):
-            mark = "  <- chosen" if j == self.chosen else ""
-            lines.append(f"{j:>6} {self.acc[j]:>9.4f} {self.cost[j]:>12.6g} {self.priced[j]:>12.6g}{mark}")
-        return "\n".join(lines)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Solution:
     """A plan for every query, with its proof.
@@ -170,6 +144,8 @@ class Solution:
     objective, bound, gap : float
         Sum of the objective over the plan (NaN without one); no plan is better than `bound`; `gap` is
         ``|bound - objective| / max(|bound|, |objective|)``, infinity without a plan.
+    dual_bound : float
+        The part of the bound that `duals` prove alone; what `bound` has beyond it is the work of the search.
     spend, accuracy : float
         Sum of cost and mean of acc over the plan; NaN without one.
     load : (m,) int64
@@ -178,6 +154,8 @@ class Solution:
         Shadow prices of the limits.
     conflicts : tuple of Conflict
         Of an infeasible problem: what cannot hold together.
+    certificate : Certificate or None
+        Of an infeasible problem: the proof.
     info : Info
         Work and times (seconds).
     """
@@ -187,12 +165,14 @@ class Solution:
     assignment: NDArray[np.int32] | None
     objective: float
     bound: float
+    dual_bound: float
     gap: float
     spend: float
     accuracy: float
     load: NDArray[np.int64]
     duals: Duals
     conflicts: tuple[Conflict, ...]
+    certificate: Certificate | None
     info: Info
     problem: Problem = field(repr=False)
 
@@ -216,11 +196,7 @@ class Solution:
         assert assignment is not None
         if not 0 <= i < len(assignment):
             raise IndexError(f"query {i} does not exist, expected 0 to {len(assignment) - 1}")
-        priced = priced_objective(self.problem, self.duals, i)
-        order = np.argsort(priced if self.problem.objective == "cost" else -priced, kind="stable")
-        others = [int(j) for j in order if j != assignment[i]]
-        acc, cost = self.problem.acc[i].astype(np.float64), self.problem.cost[i].astype(np.float64)
-        return Explanation(i, int(assignment[i]), others[0] if others else -1, acc, cost, priced)
+        return explanation_of(self.problem, self.duals, i, int(assignment[i]))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, lists and strings, ready for JSON; NaN and infinity become None."""
@@ -228,13 +204,14 @@ class Solution:
             "status": self.status.value,
             "message": self.message,
             "assignment": None if self.assignment is None else self.assignment.tolist(),
-            **{name: _finite(getattr(self, name)) for name in ("objective", "bound", "gap", "spend", "accuracy")},
+            **{name: _finite(getattr(self, name)) for name in FIGURES},
             "load": self.load.tolist(),
             "duals": self.duals.to_dict(),
             "conflicts": [
                 {"name": c.name, "asked": c.asked, "reachable": _finite(c.reachable), "bound": _finite(c.bound)}
                 for c in self.conflicts
             ],
+            "certificate": None if self.certificate is None else self.certificate.to_dict(),
             "info": {name: getattr(self.info, name) for name in Info.__slots__} | {"settings": dict(self.info.settings)},
         }
 
@@ -243,32 +220,6 @@ class Solution:
             f"Solution({self.status.value}, objective={self.objective:.8g}, bound={self.bound:.8g}, gap={self.gap:.2g}, "
             f"spend={self.spend:.8g}, accuracy={self.accuracy:.6g}, load={np.array2string(self.load, threshold=12)})"
         )
-
-
-def priced_objective(problem: Problem, duals: Duals, i: int) -> NDArray[np.float64]:
-    """The objective of query `i` on each model, less (cost: plus) the prices of what the pair uses, (m,) float64."""
-    n, m = problem.acc.shape
-    sign = 1.0 if problem.objective == "cost" else -1.0
-    priced: NDArray[np.float64] = (problem.cost if problem.objective == "cost" else problem.acc)[i].astype(np.float64)
-    for resource in problem.resources:
-        if resource.name == "budget":
-            prices = np.full(m, duals.budget)
-        elif resource.name == "min_accuracy":
-            prices = np.full(m, duals.min_accuracy / n)
-        else:
-            own = duals.caps if resource.name == "caps" else duals.resources[resource.name]
-            if isinstance(resource.per, str):
-                prices = own if resource.per == "model" else np.full(m, own[0])
-            else:
-                prices = np.full(m, own[resource.per[i]])
-        usage = resource.usage
-        if isinstance(usage, str):
-            usage = problem.acc if usage == "acc" else problem.cost
-        row = np.broadcast_to(np.asarray(usage), (n, m))[i].astype(np.float64)
-        priced += sign * (1.0 if resource.sense == "<=" else -1.0) * prices * row
-    if problem.allowed is not None:
-        priced[~problem.allowed[i]] = sign * math.inf
-    return priced
 
 
 def _finite(number: float) -> float | None:

@@ -12,14 +12,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnirouter import _core
+from omnirouter.duals import Duals
 from omnirouter.problem import Caps, Objective, Problem
 from omnirouter.resources import Resource
-from omnirouter.solution import Conflict, Duals, Info, Progress, Solution, Status
+from omnirouter.solution import Certificate, Conflict, Info, Progress, Solution, Status
+from omnirouter.words import why_infeasible
 
-__all__ = ["solve", "solve_problem"]
+__all__ = ["core_problem", "core_settings", "finite_limits", "solve", "solve_problem", "start_prices"]
 
 _LOG = logging.getLogger("omnirouter")
 _DEFAULTS = _core.defaults()
+SETTINGS = ("rel_gap", "time_limit", "threads", "seed", "node_limit")
 
 _ENDINGS = {Status.OPTIMAL: "optimal", Status.TIME_LIMIT: "time limit", Status.STOPPED: "stopped by the callback"}
 
@@ -154,33 +157,39 @@ def solve_problem(
     verbose: bool = False,
 ) -> Solution:
     """Solve a `Problem`; see `solve` for the keywords."""
-    settings: dict[str, Any] = {
-        "rel_gap": _real("rel_gap", rel_gap),
-        "time_limit": math.inf if time_limit is None else _real("time_limit", time_limit),
-        "threads": _whole("threads", threads),
-        "seed": _whole("seed", seed),
-        "node_limit": _DEFAULTS["node_limit"],
-    }
+    settings = core_settings(rel_gap, time_limit, threads, seed)
+    start = None if warm_start is None else start_prices(problem, warm_start)
+    log = _Log(problem, callback, verbose)
+    raw = _core.solve(*core_problem(problem), settings, start, log if log.wanted else None)
+    solution = _solution(problem, raw, dict(zip(SETTINGS, settings, strict=True)))
+    log.finish(solution)
+    return solution
+
+
+def core_problem(
+    problem: Problem,
+) -> tuple[tuple[int, int], list[tuple[str, NDArray[Any], bool, float]], int, bool, list[Any], NDArray[np.bool_] | None]:
+    """The arguments of the native core that make up a problem."""
     # A floor on the mean is meant for scores in [0, 1]; percents would meet it unseen.
     floored = problem.min_accuracy is not None
     inputs = [("acc", problem.acc, floored, 1.0 if floored else math.inf), ("cost", problem.cost, True, math.inf)]
     resources = [resource.to_core(inputs) for resource in problem.resources]
-    start = None if warm_start is None else _start(problem, warm_start)
-    log = _Log(problem, callback, verbose)
-    raw = _core.solve(
-        problem.acc.shape,
-        inputs,
-        1 if problem.objective == "cost" else 0,
-        problem.objective == "accuracy",
-        resources,
-        problem.allowed,
-        tuple(settings.values()),
-        start,
-        log if log.wanted else None,
+    shape = (problem.n_queries, problem.n_models)
+    at = 1 if problem.objective == "cost" else 0
+    return shape, inputs, at, problem.objective == "accuracy", resources, problem.allowed
+
+
+def core_settings(
+    rel_gap: float = 1e-4, time_limit: float | None = None, threads: int = 0, seed: int = 0
+) -> tuple[float, float, int, int, int]:
+    """The settings of the native core, in the order of `SETTINGS`, checked."""
+    return (
+        _real("rel_gap", rel_gap),
+        math.inf if time_limit is None else _real("time_limit", time_limit),
+        _whole("threads", threads),
+        _whole("seed", seed),
+        _DEFAULTS["node_limit"],
     )
-    solution = _solution(problem, raw, settings)
-    log.finish(solution)
-    return solution
 
 
 def _real(name: str, value: Any) -> float:
@@ -197,7 +206,7 @@ def _whole(name: str, value: Any) -> int:
     return int(value)
 
 
-def _finite_limits(problem: Problem) -> list[tuple[int, int]]:
+def finite_limits(problem: Problem) -> list[tuple[int, int]]:
     """(resource, member) of every finite limit, in the order of the multipliers."""
     return [
         (r, member)
@@ -207,13 +216,14 @@ def _finite_limits(problem: Problem) -> list[tuple[int, int]]:
     ]
 
 
-def _start(problem: Problem, duals: Duals) -> list[float]:
+def start_prices(problem: Problem, duals: Duals) -> list[float]:
+    """Prices in the order of `finite_limits`, in the units of the core."""
     if not isinstance(duals, Duals):
         raise TypeError(f"warm_start is {type(duals).__name__}, expected Duals of an earlier solution")
     if duals.caps.shape != (problem.n_models,):
         raise ValueError(f"warm_start has {len(duals.caps)} models, expected {problem.n_models}")
     start = []
-    for r, member in _finite_limits(problem):
+    for r, member in finite_limits(problem):
         resource = problem.resources[r]
         if resource.name == "budget":
             price = duals.budget
@@ -272,74 +282,67 @@ def _solution(problem: Problem, raw: dict[str, Any], settings: dict[str, Any]) -
     load.setflags(write=False)
     conflicts = tuple(_conflict(problem, *entry) for entry in raw["conflicts"])
     relax_time, search_time, total_time = raw["times"]
+    certificate = _certificate(problem, raw["certificate"])
     used = {name: value for name, value in settings.items() if value != math.inf}
     return Solution(
         status=status,
-        message=_message(problem, status, raw, conflicts),
+        message=_message(problem, status, raw, conflicts, certificate),
         assignment=assignment,
         objective=raw["objective"],
         bound=raw["bound"],
+        dual_bound=raw["dual_bound"],
         gap=raw["gap"],
         spend=spend,
         accuracy=accuracy,
         load=load,
         duals=_duals(problem, raw["duals"]),
         conflicts=conflicts,
+        certificate=certificate,
         info=Info(raw["passes"], raw["nodes"], relax_time, search_time, total_time, used, _core.__version__),
         problem=problem,
     )
 
 
-def _conflict(problem: Problem, r: int, member: int, asked: float, reachable: float | None, bound: float | None) -> Conflict:
+def _certificate(problem: Problem, raw: tuple[Any, Any, bool, int | None] | None) -> Certificate | None:
+    if raw is None:
+        return None
+    kind, prices, rounded, query = raw
+    return Certificate(kind, None if prices is None else _duals(problem, prices), rounded, query)
+
+
+def _conflict(
+    problem: Problem,
+    r: int,
+    member: int,
+    asked: float,
+    reachable: float | None,
+    bound: float | None,
+    held_by: list[tuple[int, int]],
+) -> Conflict:
     resource = problem.resources[r]
     name, unit = resource.describe(member), 1
     if resource.name == "min_accuracy":
         assert problem.min_accuracy is not None
         asked, unit = problem.min_accuracy, problem.n_queries
-    nearest = (math.nan if value is None else value / unit for value in (reachable, bound))
-    return Conflict(name, asked, *nearest)
+    nearest, least = (math.nan if value is None else value / unit for value in (reachable, bound))
+    return Conflict(name, asked, nearest, least, (r, member), tuple(held_by))
 
 
-def _message(problem: Problem, status: Status, raw: dict[str, Any], conflicts: Sequence[Conflict]) -> str:
-    if status is Status.INFEASIBLE:
-        if raw["stranded"] is not None and not conflicts:
-            return f"infeasible: query {raw['stranded']} has no allowed model"
-        minima = {resource.name for resource in problem.resources if resource.sense == ">="}
-        reasons = "infeasible: " + "; ".join(_in_words(conflict, minima) for conflict in conflicts)
-        if raw["stranded"] is not None:
-            reasons += f" (query {raw['stranded']} alone passes a limit on every model it may use)"
-        return reasons
+def _message(
+    problem: Problem,
+    status: Status,
+    raw: dict[str, Any],
+    conflicts: Sequence[Conflict],
+    certificate: Certificate | None,
+) -> str:
+    if certificate is not None:
+        return why_infeasible(problem, conflicts, certificate)
     plan = f"gap {raw['gap']:.2g} proven" if raw["assignment"] is not None else "no plan found"
     if status is Status.FEASIBLE:
         return f"feasible: {plan}, more than asked for; the search gave up"
     if status is Status.ITERATION_LIMIT:
         return "the search gave up without a plan and without a proof that there is none"
     return f"{_ENDINGS[status]}: {plan}"
-
-
-def _in_words(conflict: Conflict, minima: set[str]) -> str:
-    asked, lowest = f"{conflict.asked:.6g}", conflict.name.split("[")[0] in minima
-    if math.isnan(conflict.reachable):
-        return f"{conflict.name} {asked} cannot be met together with the other limits"
-    reachable = _rounded(conflict.reachable, math.floor if lowest else math.ceil)
-    word = "at most" if lowest else "at least"
-    tail = "is reachable" if lowest else "is needed"
-    if abs(conflict.reachable - conflict.bound) > 1e-5 * abs(conflict.bound):
-        bound = _rounded(conflict.bound, math.ceil if lowest else math.floor)
-        return (
-            f"{conflict.name} {asked} cannot be met: {word} {bound} {tail} within the other limits, "
-            f"and {reachable} is known to be reachable"
-        )
-    return f"{conflict.name} {asked} cannot be met: {word} {reachable} {tail} within the other limits"
-
-
-def _rounded(value: float, direction: Callable[[float], int]) -> str:
-    """Six digits, rounded to the side on which the limit can be met."""
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
-    unit = 10.0 ** (math.floor(math.log10(abs(value))) - 5)
-    nearest = round(value / unit) * unit
-    return f"{nearest if math.isclose(nearest, value, rel_tol=1e-12) else direction(value / unit) * unit:.6g}"
 
 
 class _Log:
@@ -353,7 +356,7 @@ class _Log:
         self.wanted = self.logs or callback is not None
         if self.logs:
             n, m = problem.acc.shape
-            self._line(f"omnirouter {_core.__version__}: {n} queries, {m} models, {len(_finite_limits(problem))} limits")
+            self._line(f"omnirouter {_core.__version__}: {n} queries, {m} models, {len(finite_limits(problem))} limits")
             self._line(f"{'phase':<8} {'queries':>10} {'bound':>14} {'objective':>14} {'gap':>9} {'time':>8}")
 
     def __call__(self, phase: str, queries: int, bound: float, objective: float) -> bool:

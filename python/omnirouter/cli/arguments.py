@@ -19,7 +19,7 @@ __all__ = ["run"]
 SOLVED, NO_SOLUTION, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 READER_LEFT = 141  # standard output was closed early, as by `| head`
 CAPS = "most queries per model: numbers or 'none' separated by commas, or a .npy or JSON file of them"
-EPILOG = "exit codes: 0 solved, 1 no solution, 2 bad usage, 130 interrupted"
+EPILOG = "exit codes: 0 solved (or verified), 1 no solution (or a wrong one), 2 bad usage, 130 interrupted"
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -88,11 +88,23 @@ def _parser() -> argparse.ArgumentParser:
         "solve acc.npy cost.npy --budget 2.50 --caps 1000,600,300 -o plan.npy",
         commands.solve,
     )
-    solve.add_argument("acc", type=Path, help="(n, m) .npy file of expected accuracies")
-    solve.add_argument("cost", type=Path, help="(n, m) .npy file of expected costs")
+    solve.add_argument("acc", type=Path, help="(n, m) .npy file of expected accuracies, or a problem file (.json)")
+    solve.add_argument("cost", type=Path, nargs="?", help="(n, m) .npy file of expected costs; not with a problem file")
     solve.add_argument("--caps", help=CAPS)
     _limits(solve)
     solve.add_argument("-o", "--out", type=Path, help="write the plan: .npy, .csv or .json")
+    solve.add_argument("--save-problem", type=Path, help="write the problem, for `omnirouter verify`: .json")
+
+    verify = add(
+        "verify",
+        "check a plan, its bound or its proof that there is none, without the solver",
+        "verify problem.json plan.json",
+        commands.verify,
+    )
+    verify.add_argument("problem", type=Path, help="problem file (.json), as solve --save-problem writes it")
+    verify.add_argument("plan", type=Path, help="plan (.json), as solve -o writes it")
+    verify.add_argument("--effort", type=int, default=100_000, help="plans that may be tried against what a search claims")
+    _json(verify)
 
     fit = add("fit", "learn a router from past outcomes", "fit history.parquet -o router/", commands.fit)
     fit.add_argument("history", type=Path, help="table of outcomes: Parquet, CSV or JSONL, wide or long")

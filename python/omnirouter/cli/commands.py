@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from omnirouter.cli import report
 from omnirouter.cli.files import check_folder, check_target, write_table
@@ -17,33 +16,80 @@ from omnirouter.curve import frontier as solve_frontier
 from omnirouter.outcomes import Outcomes, read_prompts
 from omnirouter.outcomes.writing import replacing
 from omnirouter.pool import Pool
+from omnirouter.problem import Problem
+from omnirouter.problem_files import describe_problem, read_array, read_problem
 from omnirouter.router import MANIFEST, Router
-from omnirouter.solver import solve as solve_matrices
+from omnirouter.solution import Solution
+from omnirouter.solver import solve_problem
+from omnirouter.verification import verify as verify_plan
 
-__all__ = ["demo", "fit", "frontier", "route", "solve"]
+__all__ = ["demo", "fit", "frontier", "route", "solve", "verify"]
+
+LIMITS = ("budget", "min_accuracy", "objective")
 
 
 def solve(arguments: argparse.Namespace) -> bool:
     """``omnirouter solve``."""
     check_target(arguments.out, (".npy", ".csv", ".json"))
-    acc, cost = _matrix(arguments.acc), _matrix(arguments.cost)
+    check_target(arguments.save_problem, (".json",))
+    problem = _problem(arguments)
+    settings = {name: getattr(arguments, name) for name in ("rel_gap", "time_limit", "threads")}
     with report.solving(quiet=arguments.json) as callback:
-        solution = solve_matrices(acc, cost, _caps(arguments.caps), callback=callback, **_limits(arguments))
-    if solution.assignment is not None and arguments.out is not None:
-        plan = solution.assignment
-        with replacing(arguments.out) as path:
-            if arguments.out.suffix == ".npy":
-                with path.open("wb") as file:
-                    np.save(file, plan)
-            elif arguments.out.suffix == ".csv":
-                write_table(path, ".csv", {"query": list(range(len(plan))), "model": plan.tolist()})
-            else:
-                path.write_text(json.dumps(solution.to_dict()) + "\n", encoding="utf-8")
+        solution = solve_problem(problem, callback=callback, **settings)
+    if arguments.save_problem is not None:
+        limits = {name: getattr(arguments, name) for name in LIMITS} | {"caps": _caps(arguments.caps)}
+        with replacing(arguments.save_problem) as path:
+            text = describe_problem(arguments.save_problem, arguments.acc, arguments.cost, limits)
+            path.write_text(text, encoding="utf-8")
+    if arguments.out is not None:
+        _write_solution(arguments.out, solution)
     if arguments.json:
         print(json.dumps(solution.to_dict()))
     else:
-        report.show_solution(solution, [f"model {j}" for j in range(acc.shape[1])])
+        report.show_solution(solution, [f"model {j}" for j in range(problem.n_models)])
     return solution.assignment is not None
+
+
+def _problem(arguments: argparse.Namespace) -> Problem:
+    """From two matrices and flags, or from a problem file."""
+    given = [name for name in (*LIMITS, "caps", "save_problem") if getattr(arguments, name) is not None]
+    if arguments.cost is None:
+        if given:
+            raise ValueError(f"--{given[0].replace('_', '-')} is given, but the limits are those of {arguments.acc}")
+        return read_problem(arguments.acc)
+    limits = {name: getattr(arguments, name) for name in LIMITS}
+    return Problem(read_array(arguments.acc), read_array(arguments.cost), _caps(arguments.caps), **limits)
+
+
+def _write_solution(out: Path, solution: Solution) -> None:
+    """A plan as a vector or table; as JSON also why there is none."""
+    plan = solution.assignment
+    if plan is None and out.suffix != ".json":
+        return
+    with replacing(out) as path:
+        if out.suffix == ".json":
+            path.write_text(json.dumps(solution.to_dict()) + "\n", encoding="utf-8")
+        elif plan is not None and out.suffix == ".npy":
+            with path.open("wb") as file:
+                np.save(file, plan)
+        elif plan is not None:
+            write_table(path, ".csv", {"query": list(range(len(plan))), "model": plan.tolist()})
+
+
+def verify(arguments: argparse.Namespace) -> bool:
+    """``omnirouter verify``."""
+    problem = read_problem(arguments.problem)
+    try:
+        plan = json.loads(arguments.plan.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{arguments.plan} is not a JSON plan: {error}") from None
+    if not isinstance(plan, dict):
+        raise ValueError(
+            f"{arguments.plan} holds {type(plan).__name__}, expected what `omnirouter solve -o plan.json` writes"
+        )
+    found = verify_plan(problem, plan, effort=arguments.effort)
+    print(json.dumps(found.to_dict()) if arguments.json else found)
+    return found.ok
 
 
 def fit(arguments: argparse.Namespace) -> bool:
@@ -97,7 +143,7 @@ def route(arguments: argparse.Namespace) -> bool:
 def frontier(arguments: argparse.Namespace) -> bool:
     """``omnirouter frontier``."""
     check_target(arguments.out, (".json", ".csv", ".png"))
-    acc, cost = _matrix(arguments.acc), _matrix(arguments.cost)
+    acc, cost = read_array(arguments.acc), read_array(arguments.cost)
     with report.progress("budgets", quiet=arguments.json) as progress:
         curve = solve_frontier(acc, cost, _caps(arguments.caps), points=arguments.points, progress=progress)
     if arguments.out is not None:
@@ -130,18 +176,8 @@ def demo(arguments: argparse.Namespace) -> bool:
 
 
 def _limits(arguments: argparse.Namespace) -> dict[str, Any]:
-    names = ("budget", "min_accuracy", "objective", "rel_gap", "time_limit", "threads")
+    names = (*LIMITS, "rel_gap", "time_limit", "threads")
     return {name: getattr(arguments, name) for name in names}
-
-
-def _matrix(path: Path) -> NDArray[Any]:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} is not a .npy file of numbers: {error}") from None
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"{path} holds several arrays, expected one (.npy)")
-    return array
 
 
 def _caps(text: str | None) -> list[float | None] | None:
@@ -149,7 +185,7 @@ def _caps(text: str | None) -> list[float | None] | None:
         return None
     path = Path(text)
     if path.suffix == ".npy":
-        return _matrix(path).tolist()  # type: ignore[no-any-return]
+        return read_array(path).tolist()  # type: ignore[no-any-return]
     if path.suffix == ".json":
         try:
             return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,9 +12,15 @@ import numpy as np
 
 from omnirouter.curve import Frontier
 from omnirouter.extras import require
+from omnirouter.ranges import PriceRange, price_ranges
 from omnirouter.solution import Progress, Solution
+from omnirouter.words import limit_in_words, why_infeasible
 
 __all__ = ["embedding_then_solving", "helps_most", "progress", "show_curve", "show_solution", "solving"]
+
+
+NOISE = 1e-12  # worth, beside the objective, that is rounding
+RANGED_PAIRS = 10_000_000  # beyond, the ranges of the prices would take seconds and are left out
 
 
 def _terminal(quiet: bool) -> Any:
@@ -73,7 +78,8 @@ def _stands(state: Progress) -> str:
 def show_solution(solution: Solution, models: Sequence[str], note: str = "") -> None:
     """Print the plan per model, totals, proof and the largest shadow prices, or why there is no plan."""
     if solution.assignment is None:
-        print(re.sub(r"caps\[(\d+)\] (\S+)", lambda hit: f"the cap {hit[2]} of {models[int(hit[1])]}", solution.message))
+        proof = solution.certificate
+        print(solution.message if proof is None else why_infeasible(solution.problem, solution.conflicts, proof, models))
         return
     problem, plan = solution.problem, solution.assignment
     queries = np.arange(len(plan))
@@ -102,26 +108,49 @@ def show_solution(solution: Solution, models: Sequence[str], note: str = "") -> 
         f"proof{note}: {unit} {solution.objective:.6g}; no plan has {better} than {solution.bound:.6g} "
         f"(gap {solution.gap:.1e}, {solution.status.value}, {solution.info.total_time:.3f} s)"
     )
-    for line in helps_most(solution, models):
+    for line in helps_most(solution, models, price_ranges(solution) if problem.acc.size <= RANGED_PAIRS else ()):
         print(f"what would help, at the margin{note}: {line}")
 
 
-def helps_most(solution: Solution, models: Sequence[str], most: int = 3) -> list[str]:
-    """The largest shadow prices in words."""
+def helps_most(solution: Solution, models: Sequence[str], ranges: Sequence[PriceRange] = (), most: int = 3) -> list[str]:
+    """The largest shadow prices in words, with the ranges in which they hold where these are given."""
     duals = solution.duals
+    holds = {(found.name if found.name in ("budget", "min_accuracy") else found.limit): found for found in ranges}
     cheapest = solution.problem.objective == "cost"
     gain = "saves {:.4g}" if cheapest else "buys {:.4g} expected correct answers"
     lines = []
     if duals.budget > 0:
         budget = next(float(resource.limit[0]) for resource in solution.problem.resources if resource.name == "budget")
         share = f"1% more budget ({budget / 100:.3g}) {gain.format(duals.budget * budget / 100)}, at a price of "
-        lines.append(f"{share}{duals.budget:.4g} per unit of money")
+        lines.append(f"{share}{duals.budget:.4g} per unit of money{_range_in_words(holds.get('budget'))}")
     if duals.min_accuracy > 0:
-        lines.append("one point less of accuracy " + gain.format(duals.min_accuracy / 100))
-    for j in np.argsort(-duals.caps, kind="stable")[:most]:
-        if duals.caps[j] > 0:
-            lines.append(f"one more query on {models[j]} " + gain.format(duals.caps[j]))
+        words = "one point less of accuracy " + gain.format(duals.min_accuracy / 100)
+        lines.append(words + _range_in_words(holds.get("min_accuracy")))
+    resources = list(enumerate(solution.problem.resources))
+    at = next((r for r, resource in resources if resource.name == "caps"), -1)
+    for j in np.argsort(-duals.caps, kind="stable")[:most].tolist():
+        if duals.caps[j] > NOISE * abs(solution.objective):
+            words = f"one more query on {models[j]} " + gain.format(duals.caps[j])
+            lines.append(words + _range_in_words(holds.get((at, j))))
+    others = [
+        (price * abs(resource.limit[k]) / 100, r, k)
+        for r, resource in resources
+        if resource.name in duals.resources
+        for k, price in enumerate(duals.resources[resource.name])
+        if price * abs(resource.limit[k]) > NOISE * abs(solution.objective)
+    ]
+    for worth, r, k in sorted(others, reverse=True)[:most]:
+        resource = solution.problem.resources[r]
+        name = limit_in_words(resource, k, models)
+        change = f"1% {'more' if resource.sense == '<=' else 'less'} {name} ({abs(resource.limit[k]) / 100:.3g})"
+        lines.append(f"{change} {gain.format(worth)}{_range_in_words(holds.get((r, k)))}")
     return lines or ["nothing; no limit binds, more money or capacity would change nothing"]
+
+
+def _range_in_words(found: PriceRange | None) -> str:
+    if found is None or math.isnan(found.low) or math.isnan(found.high):
+        return ""
+    return f"; within 10% of that from {found.low:.4g} to {found.high:.4g}"
 
 
 def show_curve(curve: Frontier) -> None:

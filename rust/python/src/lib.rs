@@ -11,5 +11,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_function(wrap_pyfunction!(solver::solve, module)?)?;
     module.add_function(wrap_pyfunction!(solver::defaults, module)?)?;
+    module.add_function(wrap_pyfunction!(solver::price_ranges, module)?)?;
     Ok(())
 }

@@ -2,7 +2,8 @@
 
 use numpy::{IntoPyArray, PyReadonlyArrayDyn};
 use omnirouter_solver::{
-    solve_problem, Input, Problem, Relation, Resource, Scope, Sense, Settings, Solution, Status, Usage,
+    solve_problem, Certificate, Input, Problem, Relation, Resource, Scope, Sense, Settings, Solution, Status, Usage,
+    Watch,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -32,6 +33,9 @@ pub(crate) enum PyScope<'py> {
 /// A resource: name, usage, scope, whether the limit is a minimum, limits.
 type PyResource<'py> = (String, PyUsage<'py>, PyScope<'py>, bool, Vec<f64>);
 
+/// rel_gap, time_limit, threads, seed, node_limit.
+type PySettings = (f64, f64, usize, u64, usize);
+
 /// Defaults of the settings, so that Python never states them twice.
 #[pyfunction]
 pub(crate) fn defaults(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
@@ -56,34 +60,83 @@ pub(crate) fn solve<'py>(
     maximise: bool,
     resources: Vec<PyResource<'py>>,
     allowed: Option<PyReadonlyArrayDyn<'py, bool>>,
-    settings: (f64, f64, usize, u64, usize),
+    settings: PySettings,
     start: Option<Vec<f64>>,
     callback: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let borrowed: Vec<(&str, Borrowed<'py>, bool, f64)> = inputs
-        .iter()
-        .map(|(name, array, nonnegative, at_most)| {
-            Ok((name.as_str(), Borrowed::new(name, array)?, *nonnegative, *at_most))
+    let parts = Parts { shape, inputs, objective, maximise, resources, allowed };
+    parts.with_problem(|problem| {
+        let settings = to_settings(settings);
+        let work = |watch: &dyn Watch| solve_problem(problem, &settings, start.as_deref(), watch);
+        let solution = door::enter(py, callback, work)?.map_err(|error| PyValueError::new_err(error.to_string()))?;
+        to_dict(py, solution)
+    })
+}
+
+/// For each finite limit, from where to where its price holds. See `omnirouter.price_ranges`.
+#[pyfunction]
+#[pyo3(signature = (shape, inputs, objective, maximise, resources, allowed, settings, prices, tolerance))]
+#[allow(clippy::too_many_arguments)] // as for `solve`
+pub(crate) fn price_ranges<'py>(
+    py: Python<'py>,
+    shape: (usize, usize),
+    inputs: Vec<PyInput<'py>>,
+    objective: usize,
+    maximise: bool,
+    resources: Vec<PyResource<'py>>,
+    allowed: Option<PyReadonlyArrayDyn<'py, bool>>,
+    settings: PySettings,
+    prices: Vec<f64>,
+    tolerance: f64,
+) -> PyResult<Vec<(f64, f64)>> {
+    let parts = Parts { shape, inputs, objective, maximise, resources, allowed };
+    parts.with_problem(|problem| {
+        let settings = to_settings(settings);
+        let work = |watch: &dyn Watch| omnirouter_solver::price_ranges(problem, &settings, &prices, tolerance, watch);
+        let found = door::enter(py, None, work)?.map_err(|error| PyValueError::new_err(error.to_string()))?;
+        // Only Ctrl-C stops it, and that has been raised at the door.
+        Ok(found.unwrap_or_default())
+    })
+}
+
+/// The arguments that make up a problem.
+struct Parts<'py> {
+    shape: (usize, usize),
+    inputs: Vec<PyInput<'py>>,
+    objective: usize,
+    maximise: bool,
+    resources: Vec<PyResource<'py>>,
+    allowed: Option<PyReadonlyArrayDyn<'py, bool>>,
+}
+
+impl<'py> Parts<'py> {
+    /// Calls `work` while the arrays are borrowed.
+    fn with_problem<T>(&self, work: impl FnOnce(&Problem<'_>) -> PyResult<T>) -> PyResult<T> {
+        let borrowed: Vec<(&str, Borrowed<'py>, bool, f64)> = self
+            .inputs
+            .iter()
+            .map(|(name, array, nonnegative, at_most)| {
+                Ok((name.as_str(), Borrowed::new(name, array)?, *nonnegative, *at_most))
+            })
+            .collect::<PyResult<_>>()?;
+        let inputs = borrowed.iter().map(|(name, array, nonnegative, at_most)| {
+            let (nonnegative, at_most) = (*nonnegative, *at_most);
+            Ok(Input { name: (*name).to_owned(), data: array.matrix(name)?, nonnegative, at_most })
+        });
+        work(&Problem {
+            n_queries: self.shape.0,
+            n_models: self.shape.1,
+            inputs: inputs.collect::<PyResult<_>>()?,
+            objective: self.objective,
+            sense: if self.maximise { Sense::Maximise } else { Sense::Minimise },
+            resources: self.resources.iter().map(resource).collect::<PyResult<_>>()?,
+            allowed: self.allowed.as_ref().map(|array| slice("allowed", array)).transpose()?,
         })
-        .collect::<PyResult<_>>()?;
-    let inputs = borrowed.iter().map(|(name, array, nonnegative, at_most)| {
-        let (nonnegative, at_most) = (*nonnegative, *at_most);
-        Ok(Input { name: (*name).to_owned(), data: array.matrix(name)?, nonnegative, at_most })
-    });
-    let problem = Problem {
-        n_queries: shape.0,
-        n_models: shape.1,
-        inputs: inputs.collect::<PyResult<_>>()?,
-        objective,
-        sense: if maximise { Sense::Maximise } else { Sense::Minimise },
-        resources: resources.iter().map(resource).collect::<PyResult<_>>()?,
-        allowed: allowed.as_ref().map(|array| slice("allowed", array)).transpose()?,
-    };
-    let (rel_gap, time_limit, threads, seed, node_limit) = settings;
-    let settings = Settings { rel_gap, time_limit, threads, seed, node_limit };
-    let solved = door::enter(py, callback, |watch| solve_problem(&problem, &settings, start.as_deref(), watch))?;
-    let solution = solved.map_err(|error| PyValueError::new_err(error.to_string()))?;
-    to_dict(py, solution)
+    }
+}
+
+fn to_settings((rel_gap, time_limit, threads, seed, node_limit): PySettings) -> Settings {
+    Settings { rel_gap, time_limit, threads, seed, node_limit }
 }
 
 fn resource<'a>((name, usage, scope, minimum, limits): &'a PyResource<'_>) -> PyResult<Resource<'a>> {
@@ -111,20 +164,32 @@ fn to_dict(py: Python<'_>, solution: Solution) -> PyResult<Bound<'_, PyDict>> {
     out.set_item("assignment", solution.assignment.map(|plan| plan.into_pyarray(py)))?;
     out.set_item("objective", solution.objective)?;
     out.set_item("bound", solution.bound)?;
+    out.set_item("dual_bound", solution.dual_bound)?;
     out.set_item("gap", solution.gap)?;
     out.set_item("duals", solution.duals)?;
     out.set_item("limits", solution.limits.iter().map(|id| (id.resource, id.member)).collect::<Vec<_>>())?;
     let tally = solution.tally.map(|tally| (tally.inputs, tally.load, tally.usage));
     out.set_item("tally", tally)?;
-    let conflicts =
-        solution.conflicts.iter().map(|c| (c.limit.resource, c.limit.member, c.asked, c.reachable, c.bound));
+    let conflicts = solution.conflicts.iter().map(|c| {
+        let held_by = c.held_by.iter().map(|id| (id.resource, id.member)).collect::<Vec<_>>();
+        (c.limit.resource, c.limit.member, c.asked, c.reachable, c.bound, held_by)
+    });
     out.set_item("conflicts", conflicts.collect::<Vec<_>>())?;
-    out.set_item("stranded", solution.stranded)?;
+    out.set_item("certificate", solution.certificate.map(certificate))?;
     let info = solution.info;
     out.set_item("passes", info.passes)?;
     out.set_item("nodes", info.nodes)?;
     out.set_item("times", (info.relax_time, info.search_time, info.total_time))?;
     Ok(out)
+}
+
+/// Kind, prices, whether the limits are rounded, query.
+fn certificate(certificate: Certificate) -> (&'static str, Option<Vec<f64>>, bool, Option<usize>) {
+    match certificate {
+        Certificate::Ray { prices, rounded } => ("ray", Some(prices), rounded, None),
+        Certificate::Query(query) => ("query", None, false, Some(query)),
+        Certificate::Search => ("search", None, false, None),
+    }
 }
 
 fn status_name(status: Status) -> &'static str {

@@ -46,13 +46,23 @@ impl<'a> DenseOracle<'a> {
 
     /// Applies `work` to blocks of rows and returns the results in row order.
     fn each_block<T: Send>(&self, rows: usize, work: impl Fn(Range<usize>) -> T + Sync) -> Result<Vec<T>, Interrupted> {
+        self.each_batch(rows, work, || self.watch.poll())
+    }
+
+    /// The same, with a question between batches of blocks.
+    fn each_batch<T: Send>(
+        &self,
+        rows: usize,
+        work: impl Fn(Range<usize>) -> T + Sync,
+        go_on: impl Fn() -> Result<(), Interrupted>,
+    ) -> Result<Vec<T>, Interrupted> {
         let size = (BLOCK_PAIRS / self.data.problem.n_models).max(64);
         let blocks = rows.div_ceil(size);
         let batch = (PAIRS_PER_POLL / (size * self.data.problem.n_models)).max(1);
         let block = |b: usize| work(b * size..rows.min((b + 1) * size));
         let mut out = Vec::with_capacity(blocks);
         for from in (0..blocks).step_by(batch) {
-            self.watch.poll()?;
+            go_on()?;
             let to = blocks.min(from + batch);
             match &self.pool {
                 Some(pool) => out.extend(pool.install(|| (from..to).into_par_iter().map(block).collect::<Vec<T>>())),
@@ -159,7 +169,9 @@ impl DualOracle for DenseOracle<'_> {
         self.passes += 1;
         let data = &self.data;
         let n = data.problem.n_queries;
-        let mut blocks = self.each_block(n, |rows| data.tally(rows.clone(), &assignment[rows]))?.into_iter();
+        // A plan at hand is added up even after a stop.
+        let sum = |rows: Range<usize>| data.tally(rows.clone(), &assignment[rows]);
+        let mut blocks = self.each_batch(n, sum, || Ok(()))?.into_iter();
         let (mut used, mut inputs, mut forbidden) = blocks.next().unwrap_or_else(|| data.tally(0..0, &[]));
         for (used_part, inputs_part, forbidden_part) in blocks {
             used.merge(&used_part);

@@ -1,8 +1,11 @@
-//! Infeasible: which limits conflict, and how near each can be met while all others hold.
+//! Infeasible: a certificate, which limits conflict, and how near each can be met while all others hold.
 
-use crate::oracle::{DualOracle, Goal, Watch};
-use crate::plan::plan;
-use crate::relax::{relax, Relaxation};
+use crate::ascent::{Ascended, Ascent};
+use crate::oracle::{DualOracle, Goal, Screen, Watch};
+use crate::plan::{plan, round_to_grain};
+use crate::problem::LimitId;
+use crate::relax::{self, left_over, relax, Relaxation};
+use crate::rows::Scale;
 use crate::settings::Settings;
 use crate::solution::Conflict;
 
@@ -11,6 +14,10 @@ const MOST_LIMITS: usize = 12;
 /// Gap of these solves, and the share of the nodes they may visit: the proof that there is no plan stands already.
 const NEAREST_GAP: f64 = 1e-6;
 const NODE_SHARE: usize = 100;
+/// Prices below this, beside the largest, are taken for rounding errors where the others do without them.
+const NOISE: f64 = 1e-9;
+/// Prices of limits above which a limit holds another, in the units of the rows.
+const HOLDS: f64 = 1e-7;
 
 /// For each limit involved, lifts it and optimises what it measures under all the others.
 pub(crate) fn conflicts<O: DualOracle>(
@@ -26,7 +33,11 @@ pub(crate) fn conflicts<O: DualOracle>(
             Ok(Relaxation::Solved(relaxed)) => {
                 let planned = plan(oracle, goal, &relaxed, &brief, watch);
                 match planned.plan {
-                    Some((_, tally)) => Nearest::Reached(tally.usage[k], planned.bound),
+                    Some((_, tally)) => {
+                        let holders = (0..relaxed.prices.len()).filter(|&l| l != k && relaxed.prices[l] > HOLDS);
+                        let holders = holders.map(|l| oracle.limits().ids[l]).collect();
+                        Nearest::Reached(tally.usage[k], planned.bound, holders)
+                    }
                     None if planned.impossible => Nearest::NeverMet,
                     None => Nearest::Unknown,
                 }
@@ -40,23 +51,69 @@ pub(crate) fn conflicts<O: DualOracle>(
         let limit = oracle.limits().ids[k];
         let sign = oracle.limits().sign[limit.resource];
         let found = if at < MOST_LIMITS { nearest(oracle, k) } else { Nearest::Unknown };
-        let (reachable, bound) = match found {
-            Nearest::Reached(usage, bound) => (Some(usage), Some(sign * bound)),
-            Nearest::NeverMet | Nearest::Unknown => (None, None),
+        let idle = found == Nearest::NeverMet;
+        let (reachable, bound, held_by) = match found {
+            Nearest::Reached(usage, bound, holders) => (Some(usage), Some(sign * bound), holders),
+            Nearest::NeverMet | Nearest::Unknown => (None, None, Vec::new()),
         };
         let asked = sign * oracle.limits().values[k];
-        out.push((Conflict { limit, asked, reachable, bound }, found == Nearest::NeverMet));
+        out.push((Conflict { limit, asked, reachable, bound, held_by }, idle));
     }
     // A limit without which the others still conflict is no part of the reason, where there is another.
     let reason = out.iter().any(|(conflict, _)| conflict.reachable.is_some());
     out.into_iter().filter(|(_, idle)| !(reason && *idle)).map(|(conflict, _)| conflict).collect()
 }
 
+/// The same ray in prices that are easier to read, where these prove as much: without noise, the least price 1.
+pub(crate) fn tidy<O: DualOracle>(oracle: &mut O, ray: Vec<f64>, watch: &dyn Watch) -> Vec<f64> {
+    let largest = ray.iter().fold(0.0, |most: f64, price| most.max(*price));
+    let kept = ray.iter().map(|&price| if price > NOISE * largest { price } else { 0.0 });
+    let kept: Vec<f64> = kept.collect();
+    let least = kept.iter().copied().filter(|&price| price > 0.0).fold(f64::INFINITY, f64::min);
+    let whole = |ratio: f64| if (ratio - ratio.round()).abs() < NOISE * ratio { ratio.round() } else { ratio };
+    let tidied: Vec<f64> = kept.into_iter().map(|price| whole(price / least)).collect();
+    match relax::conflicts(oracle, &tidied, watch) {
+        Ok(true) => tidied,
+        _ => ray.into_iter().map(|price| price.max(0.0)).collect(),
+    }
+}
+
+/// A ray for limits that are rounded to the grain of what is used under them: it exists for many problems whose relaxation has a
+/// plan, although none is whole.
+pub(crate) fn rounded_ray<O: DualOracle>(oracle: &mut O, watch: &dyn Watch) -> Option<Vec<f64>> {
+    let n_limits = oracle.limits().ids.len();
+    let prices = vec![0.0; n_limits];
+    let everything = Screen { prices, half_width: vec![f64::INFINITY; n_limits], slack: 0.0, sample: 0, seed: 0 };
+    let mut rows = oracle.screen(Goal::Feasibility, &everything).ok()?;
+    let scale = Scale::of(&rows);
+    rows.rescale(&scale);
+    let given = left_over(oracle, Goal::Feasibility, &rows, &scale);
+    let mut limit = given.clone();
+    round_to_grain(&rows, &mut limit);
+    if limit == given {
+        return None;
+    }
+    let Ok(Ascended::Unbounded(ray)) =
+        Ascent::new(&rows, limit.clone(), &vec![0.0; n_limits]).run(f64::INFINITY, watch)
+    else {
+        return None;
+    };
+    let priced: Vec<f64> = ray.iter().map(|price| price.max(0.0)).chain([0.0]).collect();
+    let least = |row: usize| rows.pairs(row).map(|pair| rows.dot(pair, &priced)).fold(f64::INFINITY, f64::min);
+    let needed: f64 = (0..rows.len()).map(least).sum();
+    let (mut paid, mut size) = (0.0, 0.0);
+    for (price, limit) in priced.iter().zip(&limit) {
+        paid += price * limit;
+        size += (price * limit).abs();
+    }
+    (needed - paid > NOISE * (needed.abs() + size)).then(|| scale.to_problem(&priced[..n_limits]))
+}
+
 /// What lifting a limit gives.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, PartialEq)]
 enum Nearest {
-    /// A plan with this usage, in the user's sign, and the bound on it.
-    Reached(f64, f64),
+    /// A plan with this usage, in the user's sign, the bound on it, and the limits that hold it there.
+    Reached(f64, f64, Vec<LimitId>),
     /// The others cannot be met either.
     NeverMet,
     /// Not found out.

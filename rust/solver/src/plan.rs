@@ -67,6 +67,9 @@ pub(crate) fn plan<O: DualOracle>(
     if let Err(stop) = planner.go(oracle, relaxed) {
         planner.out.interrupted = Some(stop);
     }
+    // After a stop the best plan may not have been added up; then the one before counts.
+    let kept = planner.out.plan.as_ref();
+    planner.out.objective = kept.map_or(f64::INFINITY, |(_, tally)| oracle.goal_of(goal, tally));
     planner.out
 }
 
@@ -320,7 +323,7 @@ impl Planner<'_> {
 
 /// Where all that can be used of a limit comes in multiples of a power of two (accuracies k/16, counts), the rest of the limit
 /// beyond the last multiple is of no use: a Chvátal–Gomory cut.
-fn round_to_grain(rows: &Rows, limit: &mut [f64]) {
+pub(crate) fn round_to_grain(rows: &Rows, limit: &mut [f64]) {
     let mut usage: Vec<Vec<f64>> = vec![Vec::new(); limit.len() + 1];
     rows.usage.iter().zip(&rows.limit).for_each(|(&amount, &k)| usage[k as usize].push(amount));
     for (limit, usage) in limit.iter_mut().zip(usage) {

@@ -13,7 +13,7 @@ use crate::settings::Settings;
 use crate::sums::Sum;
 
 /// Problems of at most this many pairs are taken whole.
-const WHOLE_PAIRS: usize = 40_000;
+pub(crate) const WHOLE_PAIRS: usize = 40_000;
 /// Queries in the first sample, and the least number per limit.
 const FIRST_SAMPLE: usize = 256;
 const SAMPLE_PER_LIMIT: usize = 4;
@@ -30,7 +30,7 @@ const BOXES: usize = 4;
 /// Times the level below is asked for a better start.
 const ROUNDS: usize = 6;
 /// Limits that do not count under a goal: far away, but finite for the arithmetic.
-const LIFTED: f64 = 1e30;
+pub(crate) const LIFTED: f64 = 1e30;
 
 /// The relaxation, solved: multipliers with their bound, and the rows in which a plan has a choice.
 pub(crate) struct Relaxed {
@@ -264,6 +264,11 @@ impl<O: DualOracle> Climb<'_, O> {
     fn conflicts(&mut self, ray: &[f64]) -> Result<bool, Interrupted> {
         Ok(self.bound(Goal::Feasibility, ray)? > 0.0)
     }
+}
+
+/// Whether a ray proves that no plan meets the limits.
+pub(crate) fn conflicts<O: DualOracle>(oracle: &mut O, ray: &[f64], watch: &dyn Watch) -> Result<bool, Interrupted> {
+    Climb { oracle, goal: Goal::Feasibility, rel_gap: 0.0, sizes: Vec::new(), watch }.conflicts(ray)
 }
 
 /// Whether prices lie in the box of a screen.

@@ -32,6 +32,24 @@ pub struct Conflict {
     pub reachable: Option<f64>,
     /// No plan within all other limits comes nearer than this.
     pub bound: Option<f64>,
+    /// Which of the others hold it there: those with a price at the nearest value.
+    pub held_by: Vec<LimitId>,
+}
+
+/// Why no plan meets every limit, in a form that others can check.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Certificate {
+    /// Prices at which every plan costs more than the limits pay (Farkas).
+    Ray {
+        /// One per limit, >= 0, in the units of the problem.
+        prices: Vec<f64>,
+        /// Whether the limits must first be rounded to the grain of what is used under them.
+        rounded: bool,
+    },
+    /// This query has no allowed model, or passes a limit alone on every one.
+    Query(usize),
+    /// A search has tried everything.
+    Search,
 }
 
 /// Counts of the work done.
@@ -62,6 +80,8 @@ pub struct Solution {
     pub objective: f64,
     /// No plan is better than this.
     pub bound: f64,
+    /// What the multipliers alone prove: the part of the bound that anybody can recompute from [`Solution::duals`].
+    pub dual_bound: f64,
     /// `|bound - objective| / max(|bound|, |objective|)`; infinity without a plan.
     pub gap: f64,
     /// One multiplier per limit, >= 0: gain in the objective per unit of the limit.
@@ -70,8 +90,8 @@ pub struct Solution {
     pub limits: Vec<LimitId>,
     /// Of an infeasible problem: the limits that cannot hold together.
     pub conflicts: Vec<Conflict>,
-    /// Of an infeasible problem: a query without an allowed model.
-    pub stranded: Option<usize>,
+    /// Of an infeasible problem: why there is no plan.
+    pub certificate: Option<Certificate>,
     /// Counts and times.
     pub info: Info,
 }

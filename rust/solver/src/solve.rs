@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use crate::diagnose::conflicts;
+use crate::diagnose::{conflicts, rounded_ray, tidy};
 use crate::oracle::{DualOracle, Goal, Interrupted, Watch};
 use crate::plan::{plan, Planned};
 use crate::relax::{relax, Relaxation};
 use crate::settings::Settings;
-use crate::solution::{relative_gap, Info, Solution, Status};
+use crate::solution::{relative_gap, Certificate, Info, Solution, Status};
 
 /// Finds the best plan for the rows of an oracle, with a proof.
 ///
@@ -20,23 +20,29 @@ pub fn solve<O: DualOracle>(oracle: &mut O, settings: &Settings, start: Option<&
         Ok(Relaxation::Solved(relaxed)) => {
             solution.info.relax_time = clock.elapsed().as_secs_f64();
             solution.duals = relaxed.scale.to_problem(&relaxed.prices);
+            solution.dual_bound = oracle.sign() * relaxed.bound;
             let planned = plan(oracle, Goal::Objective, &relaxed, settings, watch);
             let all: Vec<usize> = (0..solution.limits.len()).collect();
             if planned.impossible {
-                explain(oracle, &mut solution, &all, settings, watch);
+                solution.info.nodes = planned.nodes;
+                let certificate = match rounded_ray(oracle, watch) {
+                    Some(prices) => Certificate::Ray { prices, rounded: true },
+                    None => Certificate::Search,
+                };
+                explain(oracle, &mut solution, certificate, &all, settings, watch);
             } else {
                 conclude(oracle, &mut solution, planned, settings);
             }
         }
         Ok(Relaxation::Conflict(ray)) => {
-            let largest = ray.iter().fold(0.0, |most: f64, price| most.max(*price));
-            let involved: Vec<usize> = (0..ray.len()).filter(|&k| ray[k] > 1e-9 * largest).collect();
-            explain(oracle, &mut solution, &involved, settings, watch);
+            let prices = tidy(oracle, ray, watch);
+            let involved: Vec<usize> = (0..prices.len()).filter(|&k| prices[k] > 0.0).collect();
+            let certificate = Certificate::Ray { prices, rounded: false };
+            explain(oracle, &mut solution, certificate, &involved, settings, watch);
         }
         Ok(Relaxation::Stranded(query)) => {
             let blocking = oracle.blocking(query);
-            explain(oracle, &mut solution, &blocking, settings, watch);
-            solution.stranded = Some(query);
+            explain(oracle, &mut solution, Certificate::Query(query), &blocking, settings, watch);
         }
         Ok(Relaxation::Undecided) => solution.status = Status::IterationLimit,
         Err(stop) => solution.status = stop.into(),
@@ -77,11 +83,13 @@ fn conclude<O: DualOracle>(oracle: &O, solution: &mut Solution, planned: Planned
 fn explain<O: DualOracle>(
     oracle: &mut O,
     solution: &mut Solution,
+    certificate: Certificate,
     involved: &[usize],
     settings: &Settings,
     watch: &dyn Watch,
 ) {
     solution.status = Status::Infeasible;
+    solution.certificate = Some(certificate);
     solution.conflicts = conflicts(oracle, involved, settings, watch);
 }
 
@@ -102,11 +110,12 @@ impl Solution {
             tally: None,
             objective: f64::NAN,
             bound: f64::NAN,
+            dual_bound: f64::NAN,
             gap: f64::INFINITY,
             duals: vec![0.0; limits.len()],
             limits,
             conflicts: Vec::new(),
-            stranded: None,
+            certificate: None,
             info: Info::default(),
         }
     }

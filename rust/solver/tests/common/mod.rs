@@ -146,6 +146,7 @@ impl Instance {
         } else {
             assert!(solution.objective.is_nan() && solution.gap.is_infinite());
         }
+        assert_eq!(solution.certificate.is_some(), solution.status == Status::Infeasible);
         assert!(solution.duals.iter().all(|price| *price >= 0.0 && price.is_finite()));
         assert_ne!(solution.status, Status::Stopped);
     }

@@ -1,0 +1,107 @@
+"""A problem as a small JSON file beside its .npy matrices, which stay memory-mapped.
+
+    {"acc": "acc.npy", "cost": "cost.npy", "caps": [100, null, 50], "budget": 2.5,
+     "resources": [{"name": "tokens", "usage": "tokens.npy", "limit": 90000, "per": "model"}]}
+
+Names of files are relative to the folder of the JSON file; null is no limit.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnirouter.problem import Problem
+from omnirouter.resources import Resource
+
+__all__ = ["describe_problem", "read_array", "read_problem"]
+
+KEYS = ("acc", "cost", "caps", "budget", "min_accuracy", "objective", "allowed", "resources")
+RESOURCE_KEYS = ("name", "usage", "limit", "per", "sense")
+
+
+def read_problem(path: Path) -> Problem:
+    """Read a problem file.
+
+    Raises
+    ------
+    ValueError, TypeError
+        It is not one, or what it says is no problem; the message names the entry.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not a JSON file of a problem: {error}") from None
+    _check_keys(f"{path}", data, KEYS, ("acc", "cost"))
+    folder = path.parent
+    limits = {name: data.get(name) for name in ("budget", "min_accuracy", "objective")}
+    allowed = data.get("allowed")
+    return Problem(
+        _array(folder, "acc", data["acc"]),
+        _array(folder, "cost", data["cost"]),
+        data.get("caps"),
+        resources=[_resource(path, at, entry) for at, entry in enumerate(data.get("resources", ()))],
+        allowed=None if allowed is None else _array(folder, "allowed", allowed),
+        **limits,
+    )
+
+
+def describe_problem(path: Path, acc: Path, cost: Path, limits: Mapping[str, Any]) -> str:
+    """The text of a problem file at `path`: where the matrices are, and the limits that are not None."""
+    files = {name: os.path.relpath(file, path.parent) for name, file in (("acc", acc), ("cost", cost))}
+    return json.dumps(files | {name: value for name, value in limits.items() if value is not None}, indent=1) + "\n"
+
+
+def read_array(path: Path) -> NDArray[Any]:
+    """A .npy file, memory-mapped.
+
+    Raises
+    ------
+    ValueError
+        It is not a .npy file of one array of numbers.
+    """
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path} is not a .npy file of numbers: {error}") from None
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{path} holds several arrays, expected one (.npy)")
+    return array
+
+
+def _resource(path: Path, at: int, data: Any) -> Resource:
+    _check_keys(f"{path}: resources[{at}]", data, RESOURCE_KEYS, ("name", "usage", "limit"))
+    usage, per = data["usage"], data.get("per", "all")
+    if usage not in ("acc", "cost") and not isinstance(usage, (int, float)):
+        usage = _array(path.parent, f"{data['name']}: usage", usage)
+    if per not in ("all", "model"):
+        per = _array(path.parent, f"{data['name']}: per", per)
+    limit, sense = data["limit"], data.get("sense", "<=")
+    if isinstance(limit, list):
+        limit = [(-math.inf if sense == ">=" else math.inf) if entry is None else entry for entry in limit]
+    return Resource(usage, limit, per=per, sense=sense, name=data["name"])
+
+
+def _array(folder: Path, name: str, value: Any) -> NDArray[Any]:
+    if isinstance(value, str):
+        return read_array(folder / value)
+    if not isinstance(value, list):
+        raise ValueError(f"{name} is {value!r}, expected the name of a .npy file or a list")
+    return np.asarray(value)
+
+
+def _check_keys(where: str, data: Any, known: tuple[str, ...], needed: tuple[str, ...]) -> None:
+    if not isinstance(data, dict):
+        raise ValueError(f"{where} holds {type(data).__name__}, expected an object")
+    unknown = sorted(set(data) - set(known))
+    missing = sorted(set(needed) - set(data))
+    if unknown or missing:
+        got = f"unknown entries {unknown}" if unknown else f"no {' and no '.join(missing)}"
+        raise ValueError(f"{where} has {got}, expected {', '.join(known)}")

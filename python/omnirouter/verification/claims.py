@@ -1,0 +1,89 @@
+"""What a solution claims, read from a `Solution` or from the JSON of one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Claim"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Claim:
+    """Plain values of a solution.
+
+    Attributes
+    ----------
+    status : str
+    assignment : (n,) integer array or None
+    objective, bound, dual_bound, gap, spend, accuracy : float
+    load : (m,) array
+    duals : mapping
+        As `Duals.to_dict` gives it.
+    rel_gap : float
+        The gap that was asked for.
+    certificate : mapping or None
+        As `Certificate.to_dict` gives it.
+    """
+
+    status: str
+    assignment: NDArray[Any] | None
+    objective: float
+    bound: float
+    dual_bound: float
+    gap: float
+    spend: float
+    accuracy: float
+    load: NDArray[Any]
+    duals: Mapping[str, Any]
+    rel_gap: float
+    certificate: Mapping[str, Any] | None
+
+    @classmethod
+    def of(cls, solution: Any) -> Claim:
+        """Read a `Solution`, or a mapping as `Solution.to_dict` gives it.
+
+        Raises
+        ------
+        ValueError
+            An entry is missing or of the wrong kind.
+        """
+        plain = isinstance(solution, Mapping)
+        try:
+            read = solution.__getitem__ if plain else lambda name: getattr(solution, name)
+            info, certificate = read("info"), read("certificate")
+            assignment = read("assignment")
+            return cls(
+                status=str(read("status") if plain else read("status").value),
+                assignment=None if assignment is None else _whole_numbers("assignment", assignment),
+                objective=_number(read("objective"), math.nan),
+                bound=_number(read("bound"), math.nan),
+                dual_bound=_number(read("dual_bound"), math.nan),
+                gap=_number(read("gap"), math.inf),
+                spend=_number(read("spend"), math.nan),
+                accuracy=_number(read("accuracy"), math.nan),
+                load=_whole_numbers("load", read("load")),
+                duals=read("duals") if plain else read("duals").to_dict(),
+                rel_gap=float((info["settings"] if plain else info.settings)["rel_gap"]),
+                certificate=certificate if plain or certificate is None else certificate.to_dict(),
+            )
+        except (KeyError, AttributeError) as missing:
+            raise ValueError(f"the plan has no {missing}, expected what Solution.to_dict gives") from None
+        except TypeError as error:
+            raise ValueError(f"the plan is not what Solution.to_dict gives: {error}") from None
+
+
+def _number(value: Any, absent: float) -> float:
+    return absent if value is None else float(value)
+
+
+def _whole_numbers(name: str, value: Any) -> NDArray[Any]:
+    array = np.asarray(value)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise ValueError(f"the plan's {name} is {array.dtype} of shape {array.shape}, expected a list of whole numbers")
+    return array
