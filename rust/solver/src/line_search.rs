@@ -11,6 +11,8 @@ use crate::lanes::crossings;
 const FLAT: f64 = 1e-11;
 /// Pairs priced together: they stay in the first-level cache.
 const TOGETHER: usize = 1024;
+/// Fewer pairs than this are looked at one by one.
+const SHORT: usize = 16;
 /// Where a step goes farther than expected, it looks so many times as far ahead.
 const FARTHER: f64 = 3.0;
 
@@ -110,6 +112,14 @@ impl Ascent<'_> {
             let to = (from + 1..rows.len()).take_while(|&at| together(at)).last().map_or(from + 1, |last| last + 1);
             let stretch = first..first + (to - from);
             let pairs = self.rows.start[stretch.start]..self.rows.start[stretch.end];
+            if pairs.len() < SHORT {
+                for row in stretch {
+                    let (at, margin) = self.look_at_one(row, direction);
+                    visit(row, at, margin);
+                }
+                from = to;
+                continue;
+            }
             self.price(&pairs, true, &mut now);
             rate.clear();
             rate.resize(pairs.len(), 0.0);
@@ -124,6 +134,22 @@ impl Ascent<'_> {
             stretch.zip(at.iter().zip(&margin)).for_each(|(row, (&at, &margin))| visit(row, at.max(0.0), margin));
             from = to;
         }
+    }
+
+    /// The same for one row.
+    fn look_at_one(&self, row: usize, direction: &[f64]) -> (f64, f64) {
+        let key = self.key[row];
+        let (key_now, key_rate) = (self.reduced(key), self.rows.dot(key, direction));
+        let (mut at, mut margin) = (f64::INFINITY, f64::INFINITY);
+        for pair in self.rows.pairs(row) {
+            let out = (pair == key) | self.banned[pair];
+            let behind = if out { f64::INFINITY } else { self.reduced(pair) - key_now };
+            let closing = key_rate - self.rows.dot(pair, direction);
+            let crossing = if closing > FLAT { behind / closing } else { f64::INFINITY };
+            margin = if behind < margin { behind } else { margin };
+            at = if crossing < at { crossing } else { at };
+        }
+        (at.max(0.0), margin)
     }
 
     /// Rows that start before this pair are priced together with a row.
