@@ -30,9 +30,12 @@
 
 mod ascent;
 mod basis;
+mod branching;
+mod cuts;
 mod dense;
 mod diagnose;
 mod error;
+mod fixing;
 mod kernel;
 mod oracle;
 mod plan;
@@ -45,6 +48,7 @@ mod search;
 mod settings;
 mod solution;
 mod solve;
+mod space;
 mod sums;
 mod watch;
 

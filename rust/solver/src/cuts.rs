@@ -1,0 +1,180 @@
+//! Covers: sets of rows that cannot all take a large share of the same limit.
+//!
+//! What a row uses of a limit, less the least it can use, is a weight; the choices of different rows must fit together into
+//! what the leasts leave. If rows `C` with thresholds `t` have `sum t > room`, not all of them can choose a pair of weight
+//! `>= t`. Rows outside `C` join in by lifting (Balas 1975): with `mu_h` the sum of the `h` largest thresholds, a pair of weight
+//! `>= mu_h` counts `h` times. Why this holds: rows of `C` counted once and others counted `h_1, h_2, ...` times, together
+//! `|C|` times, weigh at least `sum t`, since the `mu` of a sum is at most the sum of the `mu`.
+
+use crate::ascent::Ascent;
+use crate::rows::Rows;
+
+/// Relative distance by which a cover must pass its limit: more than the check of a plan forgives.
+const SAFE: f64 = 1e-8;
+/// Least violation, relative to the length of the cut, worth a further limit.
+const DEEP: f64 = 0.02;
+
+/// `sum coefficient * x <= most`, met by every plan.
+#[derive(Debug, Clone)]
+pub(crate) struct Cut {
+    pub(crate) terms: Vec<(usize, f64)>,
+    pub(crate) most: f64,
+    depth: f64,
+}
+
+/// A pair's weight under one limit.
+#[derive(Debug, Clone, Copy)]
+struct Weight {
+    row: usize,
+    pair: usize,
+    weight: f64,
+}
+
+/// Cuts that the vertex of a node breaks, deepest first; one per limit at most, from the first `n_limits`.
+pub(crate) fn covers(rows: &Rows, n_limits: usize, node: &Ascent<'_>) -> Vec<Cut> {
+    let mut amount = vec![0.0; rows.model.len()];
+    node.key.iter().for_each(|&pair| amount[pair] = 1.0);
+    node.fractions().into_iter().for_each(|(_, pair, fraction)| amount[pair] = fraction.clamp(0.0, 1.0));
+    let mut cuts: Vec<Cut> = weights(rows, n_limits, node)
+        .iter()
+        .filter_map(|(weights, room)| deepest(weights, *room, &amount))
+        .filter(|cut| cut.depth > DEEP)
+        .collect();
+    cuts.sort_by(|a, b| b.depth.total_cmp(&a.depth));
+    cuts
+}
+
+/// Per limit the weights above zero of all open pairs, row by row, and the room for them.
+fn weights(rows: &Rows, n_limits: usize, node: &Ascent<'_>) -> Vec<(Vec<Weight>, f64)> {
+    let mut out: Vec<(Vec<Weight>, f64)> = node.limits()[..n_limits].iter().map(|&room| (Vec::new(), room)).collect();
+    let mut uses = vec![0.0; rows.n_limits + 1];
+    for row in 0..rows.len() {
+        let open: Vec<usize> = rows.pairs(row).filter(|&pair| !node.is_banned(pair)).collect();
+        let touched = |pair: usize| pair * rows.n_resources..(pair + 1) * rows.n_resources;
+        let mut limits: Vec<usize> =
+            open.iter().flat_map(|&pair| touched(pair)).map(|at| rows.limit[at] as usize).filter(|&k| k < n_limits).collect();
+        limits.sort_unstable();
+        limits.dedup();
+        for k in limits {
+            let mut use_of = |pair: usize| {
+                uses[k] = 0.0;
+                touched(pair).filter(|&at| rows.limit[at] as usize == k).for_each(|at| uses[k] += rows.usage[at]);
+                uses[k]
+            };
+            let amounts: Vec<f64> = open.iter().map(|&pair| use_of(pair)).collect();
+            let least = amounts.iter().copied().fold(f64::INFINITY, f64::min);
+            out[k].1 -= least;
+            let heavy = open.iter().zip(&amounts).filter(|(_, &amount)| amount > least);
+            out[k].0.extend(heavy.map(|(&pair, &amount)| Weight { row, pair, weight: amount - least }));
+        }
+    }
+    out
+}
+
+/// The deepest of the covers tried.
+fn deepest(weights: &[Weight], room: f64, amount: &[f64]) -> Option<Cut> {
+    let first = weights.first()?.weight;
+    if weights.iter().all(|w| w.weight == first) || room <= 0.0 {
+        return None;
+    }
+    let chosen = cover(weights, room, amount)?;
+    let tried = [false, true].map(|largest_first| lift(weights, &shrink(chosen.clone(), room, largest_first), amount));
+    tried.into_iter().max_by(|a, b| a.depth.total_cmp(&b.depth))
+}
+
+/// A member of a cover: a row that takes a pair of at least this weight, and how much of it the vertex does not.
+#[derive(Debug, Clone, Copy)]
+struct Member {
+    row: usize,
+    least: f64,
+    missing: f64,
+}
+
+fn passes(sum: f64, room: f64) -> bool {
+    sum > room + SAFE * (1.0 + room.abs())
+}
+
+/// Rows that together pass the room, those that the vertex has there first.
+fn cover(weights: &[Weight], room: f64, amount: &[f64]) -> Option<Vec<Member>> {
+    let mut members: Vec<Member> = Vec::new();
+    for of_row in weights.chunk_by(|a, b| a.row == b.row) {
+        let best = of_row.iter().filter(|w| amount[w.pair] > 0.0).map(|w| {
+            let share: f64 = of_row.iter().filter(|v| v.weight >= w.weight).map(|v| amount[v.pair]).sum();
+            Member { row: w.row, least: w.weight, missing: (1.0 - share).max(0.0) }
+        });
+        members.extend(best.min_by(|a, b| cheaper(a, b)));
+    }
+    members.sort_by(|a, b| cheaper(a, b).then(a.row.cmp(&b.row)));
+    let mut sum = 0.0;
+    let enough = members.iter().position(|member| {
+        sum += member.least;
+        passes(sum, room)
+    })?;
+    members.truncate(enough + 1);
+    Some(members)
+}
+
+/// By what is missing per weight, then the heavier.
+fn cheaper(a: &Member, b: &Member) -> std::cmp::Ordering {
+    (a.missing * b.least).total_cmp(&(b.missing * a.least)).then(b.least.total_cmp(&a.least))
+}
+
+/// Takes out members while the rest still passes.
+fn shrink(mut members: Vec<Member>, room: f64, largest_first: bool) -> Vec<Member> {
+    let order = |a: &Member, b: &Member| {
+        let by_weight = a.least.total_cmp(&b.least);
+        b.missing.total_cmp(&a.missing).then(if largest_first { by_weight.reverse() } else { by_weight })
+    };
+    members.sort_by(order);
+    let mut sum: f64 = members.iter().map(|member| member.least).sum();
+    members.retain(|member| {
+        let keep = !passes(sum - member.least, room);
+        if !keep {
+            sum -= member.least;
+        }
+        keep
+    });
+    members
+}
+
+/// The cut of a cover, with every other row lifted in.
+fn lift(weights: &[Weight], members: &[Member], amount: &[f64]) -> Cut {
+    let mut thresholds: Vec<f64> = members.iter().map(|member| member.least).collect();
+    thresholds.sort_by(|a, b| b.total_cmp(a));
+    let sums: Vec<f64> = thresholds
+        .iter()
+        .scan(0.0, |sum, least| {
+            *sum += least;
+            Some(*sum)
+        })
+        .collect();
+    let mut terms = Vec::new();
+    for w in weights {
+        let times = sums.partition_point(|&sum| sum * (1.0 + 1e-12) <= w.weight);
+        let member = members.iter().any(|member| member.row == w.row && w.weight >= member.least);
+        let times = times.max(usize::from(member));
+        if times > 0 {
+            terms.push((w.pair, times as f64));
+        }
+    }
+    let most = members.len() as f64 - 1.0;
+    let used: f64 = terms.iter().map(|&(pair, times)| times * amount[pair]).sum();
+    let length = terms.iter().map(|(_, times)| times * times).sum::<f64>().sqrt();
+    Cut { terms, most, depth: (used - most) / length.max(1.0) }
+}
+
+/// The rows with further limits, each cut in the first column where its pairs have room.
+pub(crate) fn with_cuts(rows: &Rows, cuts: &[Cut]) -> Rows {
+    let first = rows.n_limits as u32;
+    let none = (f64::from(0_u8), first + cuts.len() as u32);
+    let mut columns: Vec<Vec<(f64, u32)>> = Vec::new();
+    for (k, cut) in cuts.iter().enumerate() {
+        let free = |column: &Vec<(f64, u32)>| cut.terms.iter().all(|&(pair, _)| column[pair].1 == none.1);
+        let at = columns.iter().position(free).unwrap_or_else(|| {
+            columns.push(vec![none; rows.model.len()]);
+            columns.len() - 1
+        });
+        cut.terms.iter().for_each(|&(pair, times)| columns[at][pair] = (times, first + k as u32));
+    }
+    rows.with_columns(&columns, cuts.len())
+}
