@@ -87,7 +87,11 @@ impl Gains {
                 let mut gains = [0.0; 2];
                 for (side, gain) in gains.iter_mut().enumerate() {
                     let mut child = node.clone();
-                    let possible = if side == 0 { take(&space.rows, &mut child, candidate) } else { child.ban(candidate.row, candidate.pair) };
+                    let possible = if side == 0 {
+                        take(&space.rows, &mut child, candidate)
+                    } else {
+                        child.ban(candidate.row, candidate.pair)
+                    };
                     let ended = if possible { child.run_for(cutoff, watch, TRIAL_STEPS)? } else { Ascended::Cutoff };
                     let room = if cutoff.is_finite() { cutoff - value } else { 1.0 + value.abs() };
                     *gain = match ended {

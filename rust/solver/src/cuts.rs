@@ -51,8 +51,12 @@ fn weights(rows: &Rows, n_limits: usize, node: &Ascent<'_>) -> Vec<(Vec<Weight>,
     for row in 0..rows.len() {
         let open: Vec<usize> = rows.pairs(row).filter(|&pair| !node.is_banned(pair)).collect();
         let touched = |pair: usize| pair * rows.n_resources..(pair + 1) * rows.n_resources;
-        let mut limits: Vec<usize> =
-            open.iter().flat_map(|&pair| touched(pair)).map(|at| rows.limit[at] as usize).filter(|&k| k < n_limits).collect();
+        let mut limits: Vec<usize> = open
+            .iter()
+            .flat_map(|&pair| touched(pair))
+            .map(|at| rows.limit[at] as usize)
+            .filter(|&k| k < n_limits)
+            .collect();
         limits.sort_unstable();
         limits.dedup();
         for k in limits {
@@ -102,7 +106,7 @@ fn cover(weights: &[Weight], room: f64, amount: &[f64]) -> Option<Vec<Member>> {
             let share: f64 = of_row.iter().filter(|v| v.weight >= w.weight).map(|v| amount[v.pair]).sum();
             Member { row: w.row, least: w.weight, missing: (1.0 - share).max(0.0) }
         });
-        members.extend(best.min_by(|a, b| cheaper(a, b)));
+        members.extend(best.min_by(cheaper));
     }
     members.sort_by(|a, b| cheaper(a, b).then(a.row.cmp(&b.row)));
     let mut sum = 0.0;
@@ -177,4 +181,71 @@ pub(crate) fn with_cuts(rows: &Rows, cuts: &[Cut]) -> Rows {
         cut.terms.iter().for_each(|&(pair, times)| columns[at][pair] = (times, first + k as u32));
     }
     rows.with_columns(&columns, cuts.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ascent::Ascended;
+    use crate::dense::mix;
+    use crate::fixing::{by_room, Fixed};
+    use crate::watch::Unwatched;
+
+    /// Rows of three pairs under two limits: one of all pairs, one per pair position; and the limits.
+    fn tiny(seed: u64) -> (Rows, Vec<f64>) {
+        let number = |at: u64, levels: u64| (mix(seed * 1000 + at) % levels) as f64;
+        let n = 3 + seed % 4;
+        let mut rows = Rows::new(2, 4);
+        for i in 0..n {
+            for j in 0..3 {
+                let at = 10 * i + j;
+                let usage = [(number(at, 6) - 2.0, 0), (number(at + 300, 5), 1 + j as u32)];
+                rows.push_pair(j as u32, number(at + 600, 9) / 8.0, usage.into_iter());
+            }
+            rows.end_row(i as usize);
+        }
+        let limit = (0..4).map(|k| number(900 + k, 3 * n) + if k == 0 { -1.0 } else { 1.0 }).collect();
+        (rows, limit)
+    }
+
+    fn plans(rows: &Rows, limit: &[f64]) -> Vec<Vec<usize>> {
+        let all = (0..3_usize.pow(rows.len() as u32)).map(|code| {
+            (0..rows.len()).map(|row| rows.start[row] + code / 3_usize.pow(row as u32) % 3).collect::<Vec<usize>>()
+        });
+        let fits = |plan: &Vec<usize>| {
+            let mut used = vec![0.0; limit.len() + 1];
+            plan.iter().for_each(|&pair| rows.add_usage(pair, 1.0, &mut used));
+            used.iter().zip(limit).all(|(used, limit)| used <= limit)
+        };
+        all.filter(fits).collect()
+    }
+
+    #[test]
+    fn no_cut_and_no_fixing_removes_a_plan() {
+        let (mut cut, mut fixed) = (0, 0);
+        for seed in 0..3_000 {
+            let (rows, limit) = tiny(seed);
+            let plans = plans(&rows, &limit);
+            let mut node = Ascent::new(&rows, limit.clone(), &[0.0; 4]);
+            if node.run(f64::INFINITY, &Unwatched) != Ok(Ascended::Optimal) {
+                assert!(plans.is_empty(), "seed {seed}");
+                continue;
+            }
+            for found in covers(&rows, 4, &node) {
+                let left = |plan: &Vec<usize>| {
+                    let chosen = found.terms.iter().filter(|(pair, _)| plan.contains(pair));
+                    chosen.map(|(_, times)| times).sum::<f64>()
+                };
+                assert!(plans.iter().all(|plan| left(plan) <= found.most), "seed {seed}: {found:?}");
+                cut += 1;
+            }
+            if by_room(&rows, &mut node) == Fixed::Empty {
+                assert!(plans.is_empty(), "seed {seed}");
+            } else {
+                fixed += (0..rows.model.len()).filter(|&pair| node.is_banned(pair)).count();
+                assert!(plans.iter().flatten().all(|&pair| !node.is_banned(pair)), "seed {seed}");
+            }
+        }
+        assert!(cut > 500 && fixed > 1_000, "{cut} {fixed}");
+    }
 }

@@ -10,7 +10,7 @@ use crate::solution::Conflict;
 const MOST_LIMITS: usize = 12;
 /// Gap of these solves, and the share of the nodes they may visit: the proof that there is no plan stands already.
 const NEAREST_GAP: f64 = 1e-6;
-const NODE_SHARE: usize = 100;
+const NODE_SHARE: usize = 500;
 
 /// For each limit involved, lifts it and optimises what it measures under all the others.
 pub(crate) fn conflicts<O: DualOracle>(

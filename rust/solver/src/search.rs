@@ -27,6 +27,8 @@ const SMALLEST_SPACE: usize = 24;
 const CUT_ROUNDS: usize = 12;
 const MOST_CUTS: usize = 40;
 const CUT_PAIRS: usize = 20_000;
+/// Cuts are worth having when they bring the bound so much nearer to the cutoff.
+const WORTH: f64 = 0.05;
 
 /// Judges a plan, one pair per row; see [`search`].
 type Accept<'a> = &'a mut dyn FnMut(&[usize]) -> Result<Option<f64>, Interrupted>;
@@ -286,24 +288,33 @@ impl Tree<'_> {
         nearer_last.into_iter().for_each(|child| open.push(child, value));
     }
 
-    /// Adds covers that the vertex breaks while they lift its value; returns the prices reached.
+    /// Adds covers that the vertex breaks while they lift its value; returns the prices reached. Cuts that bring the bound
+    /// no nearer to the cutoff would only make every node dearer, and are left out.
     fn cut(&mut self, space: &mut Space, prices: &[f64]) -> Result<Vec<f64>, Interrupted> {
+        let cutoff = self.cutoff() - space.offset();
         let (plain, limit) = (space.rows.clone(), space.limit.clone());
-        let mut cuts: Vec<Cut> = Vec::new();
-        let mut prices = prices.to_vec();
         if plain.model.len() > CUT_PAIRS {
-            return Ok(prices);
+            return Ok(prices.to_vec());
         }
-        for _ in 0..CUT_ROUNDS {
+        let mut cuts: Vec<Cut> = Vec::new();
+        let (mut prices, mut values) = (prices.to_vec(), Vec::new());
+        loop {
             let mut node = Ascent::new(&space.rows, space.limit.clone(), &prices);
-            if node.run(self.cutoff() - space.offset(), self.watch)? != Ascended::Optimal {
+            if node.run(cutoff, self.watch)? != Ascended::Optimal {
                 break;
             }
             prices = node.prices().to_vec();
-            let mut found = covers(&space.rows, self.n_limits, &node);
-            if found.is_empty() {
+            values.push(node.value());
+            let gained = |from: usize| node.value() - values[from] >= WORTH * (cutoff - values[from]);
+            let rounds = values.len() - 1;
+            if rounds > 0 && !(gained(0) || cutoff == f64::INFINITY) {
+                prices.truncate(plain.n_limits);
+                (space.rows, space.limit) = (plain, limit);
                 break;
             }
+            let stalled = rounds > 2 && !gained(rounds - 2) && cutoff < f64::INFINITY;
+            let mut found =
+                if stalled || rounds >= CUT_ROUNDS { vec![] } else { covers(&space.rows, self.n_limits, &node) };
             // What costs nothing here is dropped.
             let mut at = plain.n_limits;
             let mut kept = prices[..at].to_vec();
@@ -314,14 +325,15 @@ impl Tree<'_> {
                 keep
             });
             found.truncate(MOST_CUTS.saturating_sub(cuts.len()));
-            if found.is_empty() {
-                break;
-            }
             kept.extend(vec![0.0; found.len()]);
+            let done = found.is_empty();
             cuts.extend(found);
             prices = kept;
             space.limit = limit.iter().copied().chain(cuts.iter().map(|cut| cut.most)).collect();
             space.rows = with_cuts(&plain, &cuts);
+            if done {
+                break;
+            }
         }
         Ok(prices)
     }
@@ -334,14 +346,7 @@ fn undecided(rows: &Rows, node: &Ascent<'_>) -> Option<Candidate> {
 }
 
 /// Pushes "no equal row takes the model" and then, to be visited first, "this row takes it".
-fn split<'s>(
-    rows: &Rows,
-    class: &[usize],
-    node: Ascent<'s>,
-    at: Candidate,
-    value: f64,
-    open: &mut Open<'s>,
-) {
+fn split<'s>(rows: &Rows, class: &[usize], node: Ascent<'s>, at: Candidate, value: f64, open: &mut Open<'s>) {
     let offset = at.pair - rows.start[at.row];
     let same = |node: &Ascent<'_>, other: usize| {
         let (a, b) = (rows.pairs(at.row), rows.pairs(other));
