@@ -35,14 +35,14 @@ struct PythonWatch {
 impl PythonWatch {
     fn stop(&self, error: PyErr) -> Result<(), Interrupted> {
         *self.raised.borrow_mut() = Some(error);
-        Err(Interrupted::Stopped)
+        Err(Interrupted::Abandoned)
     }
 }
 
 impl Watch for PythonWatch {
     fn poll(&self) -> Result<(), Interrupted> {
         if self.raised.borrow().is_some() {
-            return Err(Interrupted::Stopped);
+            return Err(Interrupted::Abandoned);
         }
         if self.looked.get().elapsed() < LOOK_EVERY {
             return Ok(());

@@ -7,18 +7,18 @@
 //! This is the dual simplex method with generalised upper bounds (Dantzig and Van Slyke 1967) and the long-step ratio test
 //! (Maros 2003); at the end the basis is a vertex of the relaxation with at most one fractional query per limit.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::{BTreeSet, BinaryHeap};
-
 use crate::basis::{Basic, Basis};
+use crate::calendar::Calendar;
 use crate::dense::mix;
 use crate::oracle::{Interrupted, Watch};
 use crate::rows::Rows;
 
 /// Smallest rate or violation that counts, on data scaled to order one.
-const TINY: f64 = 1e-9;
+pub(crate) const TINY: f64 = 1e-9;
 /// Size of the perturbation that breaks ties when the ascent stalls.
 const NUDGE: f64 = 1e-10;
+/// How far a key may be behind its row's cheapest pair through rounding.
+const KEY_TOLERANCE: f64 = 1e-12;
 
 /// How an ascent ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,22 +36,18 @@ pub(crate) enum Ascended {
 /// A point of the dual over some rows, with its basis. Cloning it saves a node of the search.
 #[derive(Clone)]
 pub(crate) struct Ascent<'r> {
-    rows: &'r Rows,
+    pub(crate) rows: &'r Rows,
     limit: Vec<f64>,
-    /// The cheapest pair of each row.
+    /// The cheapest pair of each row; changed by `set_key` only.
     pub(crate) key: Vec<usize>,
+    /// What the keys leave of each limit, with one more entry for "no limit".
+    residual: Vec<f64>,
     /// Prices, with a zero at the end for "no limit".
     prices: Vec<f64>,
-    basis: Basis,
-    banned: Vec<bool>,
+    pub(crate) basis: Basis,
+    pub(crate) banned: Vec<bool>,
+    pub(crate) calendar: Calendar,
     nudged: bool,
-}
-
-/// The next pair of a row to become its cheapest, at distance `at` along the edge.
-struct Crossing {
-    at: f64,
-    row: usize,
-    pair: usize,
 }
 
 impl<'r> Ascent<'r> {
@@ -60,9 +56,11 @@ impl<'r> Ascent<'r> {
         let banned = vec![false; rows.model.len()];
         let mut start = prices.to_vec();
         start.push(0.0);
-        let basis = Basis::pinned(prices);
-        let mut ascent = Self { rows, limit, key: vec![0; rows.len()], prices: start, basis, banned, nudged: false };
-        (0..rows.len()).for_each(|row| ascent.key[row] = ascent.cheapest(row));
+        let key = rows.start[..rows.len()].to_vec();
+        let (basis, calendar) = (Basis::pinned(prices), Calendar::new(rows));
+        let mut ascent =
+            Self { rows, limit, key, residual: Vec::new(), prices: start, basis, banned, calendar, nudged: false };
+        ascent.choose_keys(0.0, &[]);
         ascent
     }
 
@@ -73,7 +71,27 @@ impl<'r> Ascent<'r> {
 
     /// Moves a limit; the prices stay a valid point.
     pub(crate) fn set_limit(&mut self, k: usize, limit: f64) {
+        self.residual[k] += limit - self.limit[k];
         self.limit[k] = limit;
+    }
+
+    /// Moves the limits so that the fractional plan found leaves this much of each, as far as the rows can meet them.
+    pub(crate) fn leave(&mut self, left: &[f64]) {
+        let least = self.rows.least_usage();
+        let amounts = self.basis.amounts(self.residual());
+        let mut leaves = vec![0.0; left.len()];
+        for (position, amount) in amounts.into_iter().enumerate() {
+            if let Basic::Slack(k) | Basic::Pinned(k) = self.basis.at(position) {
+                leaves[k] = amount;
+            }
+        }
+        (0..left.len()).for_each(|k| self.set_limit(k, (self.limit[k] + left[k] - leaves[k]).max(least[k])));
+    }
+
+    /// Starts again from other prices.
+    pub(crate) fn go_to(&mut self, prices: &[f64]) {
+        self.prices[..prices.len()].copy_from_slice(prices);
+        self.restart();
     }
 
     /// The prices, one per limit.
@@ -81,8 +99,14 @@ impl<'r> Ascent<'r> {
         &self.prices[..self.limit.len()]
     }
 
+    /// The prices, with the zero at the end.
+    pub(crate) fn all_prices(&self) -> &[f64] {
+        &self.prices
+    }
+
     /// Objective of a pair, with the nudge where ties are being broken.
-    fn objective(&self, pair: usize) -> f64 {
+    #[inline]
+    pub(crate) fn objective(&self, pair: usize) -> f64 {
         let nudge = if self.nudged { NUDGE * (mix(pair as u64) >> 11) as f64 / (1_u64 << 53) as f64 } else { 0.0 };
         self.rows.objective[pair] + nudge
     }
@@ -91,10 +115,49 @@ impl<'r> Ascent<'r> {
         self.objective(pair) + self.rows.dot(pair, &self.prices)
     }
 
-    fn cheapest(&self, row: usize) -> usize {
-        let open = self.rows.pairs(row).filter(|&pair| !self.banned[pair]);
-        let priced = open.map(|pair| (self.reduced(pair), pair));
-        priced.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(self.rows.start[row], |(_, pair)| pair)
+    /// The cheapest open pair of a row (its first where none is open), and how far behind the next one is.
+    fn cheapest(&self, row: usize) -> (usize, f64) {
+        let (mut best, mut least, mut second) = (self.rows.start[row], f64::INFINITY, f64::INFINITY);
+        for pair in self.rows.pairs(row).filter(|&pair| !self.banned[pair]) {
+            let reduced = self.reduced(pair);
+            if reduced < least {
+                (best, least, second) = (pair, reduced, least);
+            } else if reduced < second {
+                second = reduced;
+            }
+        }
+        (best, second - least)
+    }
+
+    /// Makes the cheapest pair of each row its key, where it is ahead by more than `ahead`; rows in `tied` (sorted) keep
+    /// theirs. Adds up afresh what the keys leave. Whether any key has changed.
+    fn choose_keys(&mut self, ahead: f64, tied: &[usize]) -> bool {
+        let mut changed = false;
+        for row in 0..self.rows.len() {
+            if tied.binary_search(&row).is_ok() {
+                self.calendar.enter(row, 0.0);
+                continue;
+            }
+            let (best, margin) = self.cheapest(row);
+            if best == self.key[row] {
+                self.calendar.enter(row, margin);
+            } else if ahead == 0.0 || self.reduced(best) < self.reduced(self.key[row]) - ahead {
+                self.key[row] = best;
+                self.calendar.enter(row, margin);
+                changed = true;
+            } else {
+                self.calendar.enter(row, 0.0);
+            }
+        }
+        self.residual = self.limit.iter().copied().chain([0.0]).collect();
+        self.key.iter().for_each(|&pair| self.rows.add_usage(pair, -1.0, &mut self.residual));
+        changed
+    }
+
+    pub(crate) fn set_key(&mut self, row: usize, pair: usize) {
+        self.rows.add_usage(self.key[row], 1.0, &mut self.residual);
+        self.rows.add_usage(pair, -1.0, &mut self.residual);
+        self.key[row] = pair;
     }
 
     /// The dual value at the current prices, with the true objective: a bound for the rows under the current bans.
@@ -111,7 +174,7 @@ impl<'r> Ascent<'r> {
 
     /// The pairs that share a row in the relaxation's vertex: `(row, pair, fraction)`, keys included.
     pub(crate) fn fractions(&self) -> Vec<(usize, usize, f64)> {
-        let amounts = self.basis.amounts(&self.residual());
+        let amounts = self.basis.amounts(self.residual());
         let mut out = Vec::new();
         for (row, positions) in self.basis.shared_rows() {
             let mut left = 1.0;
@@ -127,10 +190,8 @@ impl<'r> Ascent<'r> {
     }
 
     /// What the keys leave of each limit.
-    fn residual(&self) -> Vec<f64> {
-        let mut used = vec![0.0; self.limit.len() + 1];
-        self.key.iter().for_each(|&pair| self.rows.add_usage(pair, 1.0, &mut used));
-        self.limit.iter().zip(&used).map(|(limit, used)| limit - used).collect()
+    pub(crate) fn residual(&self) -> &[f64] {
+        &self.residual[..self.limit.len()]
     }
 
     /// Forbids a pair. False when its row has no other left.
@@ -145,11 +206,15 @@ impl<'r> Ascent<'r> {
                 _ => false,
             });
             match partner {
-                Some(position) => self.key[row] = self.basis.swap_key(position, pair),
-                None if self.basis.positions_of(row).next().is_none() => self.key[row] = self.cheapest(row),
+                Some(position) => {
+                    let key = self.basis.swap_key(position, pair);
+                    self.set_key(row, key);
+                }
+                None if self.basis.positions_of(row).next().is_none() => self.set_key(row, self.cheapest(row).0),
                 // All that is tied here is banned: give the row a fresh start and pin the prices where they are.
                 None => self.restart(),
             }
+            self.calendar.enter(row, 0.0);
         }
         true
     }
@@ -162,7 +227,7 @@ impl<'r> Ascent<'r> {
     /// Drops the basis and pins the prices: always a valid point to go on from.
     fn restart(&mut self) {
         self.basis = Basis::pinned(self.prices());
-        (0..self.rows.len()).for_each(|row| self.key[row] = self.cheapest(row));
+        self.choose_keys(0.0, &[]);
     }
 
     /// Climbs to the top, or until the dual value reaches `cutoff`.
@@ -184,11 +249,13 @@ impl<'r> Ascent<'r> {
             if step % 16 == 0 && cutoff.is_finite() && self.value() >= cutoff {
                 return Ok(Ascended::Cutoff);
             }
-            let residual = self.residual();
-            let Some((position, up, slope)) = self.leaving(&residual) else {
+            let Some((position, up, slope)) = self.leaving() else {
                 if self.nudged {
                     self.nudged = false;
                     self.settle();
+                } else if self.choose_keys(KEY_TOLERANCE, &self.tied_rows()) {
+                    // Rounding had left a row behind.
+                    continue;
                 }
                 return Ok(if self.value() >= cutoff { Ascended::Cutoff } else { Ascended::Optimal });
             };
@@ -216,8 +283,8 @@ impl<'r> Ascent<'r> {
     }
 
     /// The basic variable whose leaving helps most: position, direction, and the slope of the dual along its edge.
-    fn leaving(&mut self, residual: &[f64]) -> Option<(usize, f64, f64)> {
-        let amounts = self.basis.amounts(residual);
+    fn leaving(&mut self) -> Option<(usize, f64, f64)> {
+        let amounts = self.basis.amounts(self.residual());
         // A key that would be negative changes places with the largest pair of its row.
         let rows: Vec<(usize, Vec<usize>)> = self.basis.shared_rows();
         for (row, positions) in rows {
@@ -225,9 +292,9 @@ impl<'r> Ascent<'r> {
             if 1.0 - sum < -TINY {
                 let largest = positions.into_iter().filter(|&p| !self.is_banned_at(p) && amounts[p] > TINY);
                 if let Some(position) = largest.max_by(|&a, &b| amounts[a].total_cmp(&amounts[b])) {
-                    self.key[row] = self.basis.swap_key(position, self.key[row]);
-                    let residual = self.residual();
-                    return self.leaving(&residual);
+                    let key = self.basis.swap_key(position, self.key[row]);
+                    self.set_key(row, key);
+                    return self.leaving();
                 }
             }
         }
@@ -237,7 +304,10 @@ impl<'r> Ascent<'r> {
             let (below, above) = match self.basis.at(position) {
                 Basic::Slack(k) => (amount < -self.tolerance(k), false),
                 Basic::Pinned(k) => (amount < -self.tolerance(k), amount > self.tolerance(k)),
-                Basic::Pair { pair, .. } => (amount < -TINY, self.banned[pair] && amount > TINY),
+                // A pair that differs little from its key magnifies what rounding leaves of a limit.
+                Basic::Pair { pair, .. } => {
+                    (amount < -TINY && amount < -self.noise(position), self.banned[pair] && amount > TINY)
+                }
             };
             if !(below || above) {
                 continue;
@@ -255,81 +325,25 @@ impl<'r> Ascent<'r> {
         matches!(self.basis.at(position), Basic::Pair { pair, .. } if self.banned[pair])
     }
 
+    /// What rounding of the sums can make of the amount of a basic pair.
+    fn noise(&self, position: usize) -> f64 {
+        let rates = self.basis.edge(position, 1.0);
+        // Errors of as many terms as there are rows, as they add up at random.
+        let rounding = (8.0 + (self.rows.len() as f64).sqrt()) * f64::EPSILON;
+        rates.iter().zip(&self.limit).map(|(rate, limit)| rate.abs() * rounding * (1.0 + limit.abs())).sum()
+    }
+
     /// Violation of a limit that rounding of the sums can explain.
     fn tolerance(&self, k: usize) -> f64 {
         TINY * (1.0 + 1e-3 * self.limit[k].abs())
-    }
-
-    /// The exact maximum along an edge: the variable that enters, and the distance. `None` where the dual never stops rising.
-    fn line_search(&mut self, leaving: usize, direction: &[f64], slope: f64) -> Option<(Basic, f64)> {
-        let (stop_at, stop) = self.nearest_stop(leaving, direction);
-        let mut heap: BinaryHeap<Reverse<Crossing>> = (0..self.rows.len())
-            .filter_map(|row| self.next_crossing(row, direction, 0.0))
-            .filter(|crossing| crossing.at < stop_at)
-            .map(Reverse)
-            .collect::<Vec<_>>()
-            .into();
-        // A row with basic pairs cannot change its key without breaking their ties: it ends the step.
-        let shared: BTreeSet<usize> = (0..self.limit.len())
-            .filter(|&p| p != leaving)
-            .filter_map(|p| match self.basis.at(p) {
-                Basic::Pair { row, .. } => Some(row),
-                _ => None,
-            })
-            .collect();
-        let mut slope = slope;
-        while let Some(Reverse(Crossing { at, row, pair })) = heap.pop() {
-            if at > stop_at {
-                break;
-            }
-            slope -= self.rows.dot(self.key[row], direction) - self.rows.dot(pair, direction);
-            if shared.contains(&row) || slope <= TINY {
-                return Some((Basic::Pair { row, pair }, at));
-            }
-            self.key[row] = pair;
-            if let Some(next) = self.next_crossing(row, direction, at) {
-                heap.push(Reverse(next));
-            }
-        }
-        stop.map(|k| (Basic::Slack(k), stop_at))
-    }
-
-    /// The first price that falls to zero along an edge.
-    fn nearest_stop(&self, leaving: usize, direction: &[f64]) -> (f64, Option<usize>) {
-        let basic_slack = self.basis.slacks(leaving);
-        let mut nearest = (f64::INFINITY, None);
-        for (k, (&price, &rate)) in self.prices().iter().zip(direction).enumerate() {
-            if rate < -1e-12 && !basic_slack[k] && price / -rate < nearest.0 {
-                nearest = ((price / -rate).max(0.0), Some(k));
-            }
-        }
-        nearest
-    }
-
-    fn next_crossing(&self, row: usize, direction: &[f64], from: f64) -> Option<Crossing> {
-        let key = self.key[row];
-        let key_rate = self.rows.dot(key, direction);
-        let key_now = self.reduced(key);
-        let mut best: Option<Crossing> = None;
-        let mut best_rate = 0.0;
-        for pair in self.rows.pairs(row) {
-            let rate = key_rate - self.rows.dot(pair, direction);
-            if pair == key || rate <= 1e-11 || self.banned[pair] {
-                continue;
-            }
-            let at = ((self.reduced(pair) - key_now) / rate).max(from);
-            if best.as_ref().is_none_or(|b| at < b.at || (at == b.at && rate > best_rate)) {
-                best_rate = rate;
-                best = Some(Crossing { at, row, pair });
-            }
-        }
-        best
     }
 
     fn move_along(&mut self, direction: &[f64], distance: f64) {
         for (price, rate) in self.prices.iter_mut().zip(direction) {
             *price = (*price + distance * rate).max(0.0);
         }
+        let speed = direction.iter().fold(0.0, |most: f64, rate| most.max(rate.abs()));
+        self.calendar.travel(speed * distance);
     }
 
     /// Usage of an entering variable relative to its row's key.
@@ -350,14 +364,14 @@ impl<'r> Ascent<'r> {
     fn refresh(&mut self) {
         let columns: Vec<Vec<f64>> = (0..self.limit.len()).map(|p| self.column(self.basis.at(p))).collect();
         if self.basis.invert(&columns) {
-            self.reprice();
+            self.reprice(&self.tied_rows());
         } else {
             self.restart();
         }
     }
 
-    /// Prices at which every basic pair is tied with its key, slacks cost nothing and pins stay.
-    fn reprice(&mut self) {
+    /// Prices at which every basic pair is tied with its key, slacks cost nothing and pins stay; rows in `tied` keep their keys.
+    fn reprice(&mut self, tied: &[usize]) {
         let n = self.limit.len();
         let ties: Vec<f64> = (0..n)
             .map(|position| match self.basis.at(position) {
@@ -368,37 +382,18 @@ impl<'r> Ascent<'r> {
             .collect();
         let solved = self.basis.solve_prices(&ties);
         self.prices[..n].iter_mut().zip(solved).for_each(|(price, new)| *price = new.max(0.0));
-        let shared: BTreeSet<usize> = self.basis.shared_rows().into_iter().map(|(row, _)| row).collect();
-        for row in (0..self.rows.len()).filter(|row| !shared.contains(row)) {
-            let cheapest = self.cheapest(row);
-            if self.reduced(cheapest) < self.reduced(self.key[row]) - 1e-12 {
-                self.key[row] = cheapest;
-            }
-        }
+        self.choose_keys(KEY_TOLERANCE, tied);
+    }
+
+    /// Rows with basic pairs, sorted.
+    fn tied_rows(&self) -> Vec<usize> {
+        self.basis.shared_rows().into_iter().map(|(row, _)| row).collect()
     }
 
     /// Goes from the nudged optimum to the true one: the same basis, the true objective.
     fn settle(&mut self) {
         // Keys chosen by the nudge are part of the vertex; only the prices are recomputed.
-        let keys = self.key.clone();
-        self.reprice();
-        self.key = keys;
-    }
-}
-
-impl PartialEq for Crossing {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-impl Eq for Crossing {}
-impl PartialOrd for Crossing {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Crossing {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.at.total_cmp(&other.at).then(self.row.cmp(&other.row))
+        let all: Vec<usize> = (0..self.rows.len()).collect();
+        self.reprice(&all);
     }
 }

@@ -1,14 +1,20 @@
-//! The hot loops: price the pairs of a tile of rows, and find each row's best.
+//! What the passes compute for tiles of rows: the priced objective of every pair.
 //!
 //! For prices `p >= 0` the priced objective of a pair is `r_ij = w * objective_ij + sum_k p_k * sign_k * usage^k_ij`.
 
 use std::ops::Range;
 
+use crate::lanes::{add_scaled_f32, add_scaled_f64, add_two_scaled_f32, LANES};
 use crate::oracle::{Goal, Prices};
 use crate::problem::{Limits, Matrix, Problem, Scope, Sense, Usage};
 
-/// Rows priced at once: the tile of 64 rows stays in the first-level cache up to some 60 models.
-pub(crate) const TILE: usize = 64;
+/// Pairs priced at once: a tile stays in the first-level cache.
+const TILE_PAIRS: usize = 2048;
+
+/// Rows of a tile.
+pub(crate) fn tile_rows(n_models: usize) -> usize {
+    (TILE_PAIRS / n_models).clamp(1, 256).next_multiple_of(LANES)
+}
 
 /// The price of a resource, looked up per pair.
 enum Price<'a> {
@@ -21,9 +27,15 @@ enum Price<'a> {
 pub(crate) struct Pricing<'a> {
     problem: &'a Problem<'a>,
     weight: f64,
+    /// What does not depend on the query, per model.
     base: Vec<f64>,
+    /// Whole matrices with one weight each, the objective first.
+    scaled: Vec<(f64, Matrix<'a>)>,
+    /// All else.
     terms: Vec<(&'a Usage<'a>, Price<'a>)>,
     allowed: Option<&'a [bool]>,
+    /// The largest price of each resource.
+    dearest: Vec<f64>,
 }
 
 impl<'a> Pricing<'a> {
@@ -35,15 +47,21 @@ impl<'a> Pricing<'a> {
         goal: Goal,
         prices: &Prices,
     ) -> Self {
+        let weight = goal_weight(problem, goal);
         let mut base = vec![0.0; problem.n_models];
-        let mut terms = Vec::new();
+        let (mut scaled, mut terms) = (Vec::new(), Vec::new());
+        if weight != 0.0 {
+            scaled.push((weight, problem.inputs[problem.objective].data));
+        }
         let at = |resource: usize, member: usize| {
             let k = limits.position[resource][member] as usize;
             let fixed = f64::from(u8::from(goal == Goal::Usage(k)));
             limits.sign[resource] * (prices.get(k).copied().unwrap_or(0.0) + fixed)
         };
+        let mut dearest = Vec::with_capacity(problem.resources.len());
         for (r, resource) in problem.resources.iter().enumerate() {
             let members: Vec<f64> = (0..resource.limits.len()).map(|member| at(r, member)).collect();
+            dearest.push(most(&members));
             if members.iter().all(|&price| price == 0.0) {
                 continue;
             }
@@ -61,10 +79,13 @@ impl<'a> Pricing<'a> {
             match (&price, of_model) {
                 (Price::All(p), Some(usage)) => base.iter_mut().enumerate().for_each(|(j, b)| *b += p * usage(j)),
                 (Price::Model(p), Some(usage)) => base.iter_mut().enumerate().for_each(|(j, b)| *b += p[j] * usage(j)),
-                _ => terms.push((&resource.usage, price)),
+                _ => match (&resource.usage, &price) {
+                    (Usage::Dense(input), Price::All(p)) => scaled.push((*p, problem.inputs[*input].data)),
+                    _ => terms.push((&resource.usage, price)),
+                },
             }
         }
-        Self { problem, weight: goal_weight(problem, goal), base, terms, allowed }
+        Self { problem, weight, base, scaled, terms, allowed, dearest }
     }
 
     /// Writes `r_ij` of the given rows, C order; forbidden pairs get infinity.
@@ -73,14 +94,21 @@ impl<'a> Pricing<'a> {
         for row in out.chunks_exact_mut(m) {
             row.copy_from_slice(&self.base);
         }
-        if self.weight != 0.0 {
-            add_scaled(out, self.weight, self.problem.inputs[self.problem.objective].data, rows.start * m);
+        let pairs = rows.start * m..rows.end * m;
+        match self.scaled[..] {
+            [(v, Matrix::F32(a)), (w, Matrix::F32(b))] => {
+                add_two_scaled_f32::run(out, v, &a[pairs.clone()], w, &b[pairs.clone()]);
+            }
+            _ => self.scaled.iter().for_each(|&(weight, data)| match data {
+                Matrix::F32(data) => add_scaled_f32::run(out, weight, &data[pairs.clone()]),
+                Matrix::F64(data) => add_scaled_f64::run(out, weight, &data[pairs.clone()]),
+            }),
         }
         for (usage, price) in &self.terms {
             self.add_term(usage, price, rows.clone(), out);
         }
         if let Some(allowed) = self.allowed {
-            for (r, &open) in out.iter_mut().zip(&allowed[rows.start * m..rows.end * m]) {
+            for (r, &open) in out.iter_mut().zip(&allowed[pairs]) {
                 if !open {
                     *r = f64::INFINITY;
                 }
@@ -90,9 +118,6 @@ impl<'a> Pricing<'a> {
 
     fn add_term(&self, usage: &Usage<'_>, price: &Price<'_>, rows: Range<usize>, out: &mut [f64]) {
         let m = self.problem.n_models;
-        if let (Usage::Dense(input), Price::All(p)) = (usage, price) {
-            return add_scaled(out, *p, self.problem.inputs[*input].data, rows.start * m);
-        }
         for (i, row) in rows.zip(out.chunks_exact_mut(m)) {
             let scalar = match price {
                 Price::All(p) => Some(*p),
@@ -115,23 +140,18 @@ impl<'a> Pricing<'a> {
         }
     }
 
-    /// A bound of the rounding error in any one `r_ij`, given the largest magnitude in each input.
-    pub(crate) fn rounding(&self, largest: &[f64]) -> f64 {
-        let most = |values: &[f64]| values.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
-        let mut magnitude = most(&self.base) + self.weight.abs() * largest[self.problem.objective];
-        for (usage, price) in &self.terms {
-            let price = match price {
-                Price::All(p) => p.abs(),
-                Price::Model(p) | Price::Group(p, _) => most(p),
-            };
-            magnitude += price
-                * match usage {
-                    Usage::One(value) => value.abs(),
-                    Usage::PerModel(values) | Usage::PerQuery(values) => most(values),
-                    Usage::Dense(input) => largest[*input],
-                };
+    /// A bound of the magnitude of any one `r_ij`, given the largest magnitude in each input.
+    pub(crate) fn magnitude(&self, largest: &[f64]) -> f64 {
+        let mut magnitude = self.weight.abs() * largest[self.problem.objective];
+        for (resource, price) in self.problem.resources.iter().zip(&self.dearest).filter(|(_, price)| **price > 0.0) {
+            magnitude += price * resource.usage.largest(largest);
         }
-        (self.problem.resources.len() + 3) as f64 * f64::EPSILON * magnitude
+        magnitude
+    }
+
+    /// A bound of the rounding error in any one `r_ij`.
+    pub(crate) fn rounding(&self, largest: &[f64]) -> f64 {
+        (self.problem.resources.len() + 3) as f64 * f64::EPSILON * self.magnitude(largest)
     }
 
     /// What the goal itself counts for one pair, without prices.
@@ -150,6 +170,10 @@ impl<'a> Pricing<'a> {
     }
 }
 
+fn most(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |most: f64, x| most.max(x.abs()))
+}
+
 /// +1 or -1 on the objective, or 0 where the goal is another one.
 fn goal_weight(problem: &Problem<'_>, goal: Goal) -> f64 {
     match (goal, problem.sense) {
@@ -157,31 +181,4 @@ fn goal_weight(problem: &Problem<'_>, goal: Goal) -> f64 {
         (Goal::Objective, Sense::Maximise) => -1.0,
         (Goal::Usage(_) | Goal::Feasibility, _) => 0.0,
     }
-}
-
-fn add_scaled(out: &mut [f64], weight: f64, data: Matrix<'_>, from: usize) {
-    match data {
-        Matrix::F32(data) => {
-            for (r, &x) in out.iter_mut().zip(&data[from..]) {
-                *r += weight * f64::from(x);
-            }
-        }
-        Matrix::F64(data) => {
-            for (r, &x) in out.iter_mut().zip(&data[from..]) {
-                *r += weight * x;
-            }
-        }
-    }
-}
-
-/// Position and value of the least entry; the first of equals.
-#[inline]
-pub(crate) fn least(row: &[f64]) -> (usize, f64) {
-    let mut best = (0, row[0]);
-    for (j, &r) in row.iter().enumerate().skip(1) {
-        if r < best.1 {
-            best = (j, r);
-        }
-    }
-    best
 }

@@ -31,13 +31,18 @@
 mod ascent;
 mod basis;
 mod branching;
+mod calendar;
 mod cuts;
 mod dense;
 mod diagnose;
 mod error;
 mod fixing;
+mod grid;
 mod kernel;
+mod lanes;
+mod line_search;
 mod oracle;
+mod pass;
 mod plan;
 mod presolve;
 mod problem;
@@ -54,6 +59,7 @@ mod watch;
 
 pub use dense::DenseOracle;
 pub use error::InputError;
+pub use grid::GridSum;
 pub use oracle::{DualOracle, DualPoint, Goal, Interrupted, Prices, Progress, Screen, Tally, Watch};
 pub use problem::{Input, LimitId, Limits, Magnitudes, Matrix, Problem, Relation, Resource, Scope, Sense, Usage};
 pub use rows::Rows;

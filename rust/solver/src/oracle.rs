@@ -24,6 +24,8 @@ pub struct DualPoint {
     pub value: f64,
     /// A bound of the rounding error of `value`.
     pub error: f64,
+    /// What the cheapest pairs use under each limit, in the sign of `sign * usage <= limit`.
+    pub usage: Vec<f64>,
     /// First query without an allowed model.
     pub stranded: Option<usize>,
 }
@@ -71,12 +73,14 @@ pub trait DualOracle {
     fn sign(&self) -> f64;
     /// The goal's value for a plan with these sums, minimised.
     fn goal_of(&self, goal: Goal, tally: &Tally) -> f64;
+    /// A bound of the rounding error of one query's priced objective.
+    fn rounding(&self, goal: Goal, prices: &Prices) -> f64;
     /// One pass: the dual value at `prices`.
     fn evaluate(&mut self, goal: Goal, prices: &Prices) -> Result<DualPoint, Interrupted>;
     /// One pass: the rows in which more than one pair can be the choice, and sums of the others.
     fn screen(&mut self, goal: Goal, screen: &Screen) -> Result<Rows, Interrupted>;
-    /// One pass: every query's best model at `prices`.
-    fn assign(&mut self, goal: Goal, prices: &Prices) -> Result<Vec<i32>, Interrupted>;
+    /// The cheapest model of each query in the last screening pass over all rows, with some queries changed.
+    fn assignment(&self, changed: &[(usize, i32)]) -> Vec<i32>;
     /// Sums over the chosen pairs, and the limits they break.
     fn tally(&mut self, assignment: &[i32]) -> Result<Tally, Interrupted>;
     /// The limits that each pass alone keeps a query from some model; empty where only forbidden pairs do.
@@ -92,6 +96,8 @@ pub enum Interrupted {
     TimeLimit,
     /// The caller asked to stop.
     Stopped,
+    /// The caller wants no result any more.
+    Abandoned,
 }
 
 /// Where a solve stands, for logs, progress bars and callbacks. Values are in the units and sign of the problem.

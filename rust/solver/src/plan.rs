@@ -21,6 +21,8 @@ const ROUND_GROWTH: usize = 8;
 const FIRST_SHARE: f64 = 0.125;
 /// Models up to which a proof splits on loads; each adds two rows to the basis.
 const LOAD_MODELS: usize = 32;
+/// Sums nearer to a limit than this, relative to it, are not trusted to say whether it holds.
+const NEAR: f64 = 1e-9;
 /// Rows of at most this many pairs are searched at once.
 const SMALL_PAIRS: usize = 6_000;
 
@@ -52,7 +54,8 @@ pub(crate) fn plan<O: DualOracle>(
         sign: if goal == Goal::Objective { oracle.sign() } else { f64::NAN },
         settings,
         watch,
-        working: Vec::new(),
+        elsewhere: Vec::new(),
+        pending: None,
         out: Planned {
             plan: None,
             objective: f64::INFINITY,
@@ -75,24 +78,44 @@ struct Planner<'s> {
     sign: f64,
     settings: &'s Settings,
     watch: &'s dyn Watch,
-    /// A model for every query; searches overwrite the rows they work on.
-    working: Vec<i32>,
+    /// Queries with a choice that are not searched at present, and their models.
+    elsewhere: Vec<(usize, i32)>,
+    /// The best plan so far, as the queries with a choice and their models, where it has not been added up yet.
+    pending: Option<Vec<(usize, i32)>>,
     out: Planned,
+}
+
+/// Between the units of some rows and those of the problem.
+#[derive(Clone, Copy)]
+struct Units {
+    scale: f64,
+    fixed: f64,
+}
+
+impl Units {
+    fn to_rows(self, objective: f64) -> f64 {
+        objective * self.scale - self.fixed
+    }
+
+    fn to_problem(self, objective: f64) -> f64 {
+        (objective + self.fixed) / self.scale
+    }
 }
 
 impl Planner<'_> {
     fn go<O: DualOracle>(&mut self, oracle: &mut O, relaxed: &Relaxed) -> Result<(), Interrupted> {
-        self.working = oracle.assign(self.goal, &relaxed.centre)?;
         let rows = &relaxed.rows;
         for size in CORES {
             let size = if relaxed.whole && rows.model.len() <= SMALL_PAIRS { usize::MAX } else { size };
             let all = size >= rows.model.len();
-            let core = if all { rows.clone() } else { core(relaxed, size) };
-            (0..rows.len()).for_each(|row| self.working[rows.query[row]] = rows.model[relaxed.key[row]] as i32);
+            let core = if all { None } else { Some(core(relaxed, size)) };
+            let core = core.as_ref().unwrap_or(rows);
+            self.elsewhere =
+                (0..rows.len()).map(|row| (rows.query[row], rows.model[relaxed.key[row]] as i32)).collect();
             let proof = all && relaxed.whole;
-            let found = self.search(oracle, &core, relaxed, proof)?;
+            let found = self.search(oracle, core, relaxed, proof)?;
             if proof {
-                self.settle(&found, &core, relaxed);
+                self.settle(&found, core, relaxed);
                 return found.interrupted.map_or(Ok(()), Err);
             }
             if let Some(stop) = found.interrupted {
@@ -101,7 +124,7 @@ impl Planner<'_> {
             if self.is_done() {
                 return Ok(());
             }
-            if self.out.plan.is_some() {
+            if self.has_plan() {
                 break;
             }
         }
@@ -117,7 +140,7 @@ impl Planner<'_> {
         let screen = Screen { prices, half_width, slack, sample: 0, seed: 0 };
         let mut rows = oracle.screen(self.goal, &screen)?;
         rows.rescale(&relaxed.scale);
-        self.working = oracle.assign(self.goal, &screen.prices)?;
+        self.elsewhere.clear();
         let found = self.search(oracle, &rows, relaxed, true)?;
         self.settle(&found, &rows, relaxed);
         found.interrupted.map_or(Ok(()), Err)
@@ -139,7 +162,7 @@ impl Planner<'_> {
         let proven = if !found.complete {
             let bound = (found.bound + rows.fixed_objective.value()) / relaxed.scale.objective;
             bound - 1e-12 * bound.abs()
-        } else if self.out.plan.is_some() {
+        } else if self.has_plan() {
             self.out.resolution = self.resolution(rows, relaxed) / relaxed.scale.objective;
             self.out.objective - self.allowed_gap(self.out.objective).max(self.out.resolution)
         } else {
@@ -153,8 +176,12 @@ impl Planner<'_> {
         0.999 * self.settings.rel_gap * objective.abs()
     }
 
+    fn has_plan(&self) -> bool {
+        self.out.objective < f64::INFINITY
+    }
+
     fn is_done(&self) -> bool {
-        self.out.plan.is_some() && self.out.objective <= self.target()
+        self.has_plan() && self.out.objective <= self.target()
     }
 
     fn target(&self) -> f64 {
@@ -179,12 +206,12 @@ impl Planner<'_> {
         let (mut bound, mut split_loads, mut share) = (f64::NEG_INFINITY, turns, FIRST_SHARE);
         loop {
             let guess = self.guess(rows, relaxed, bound, share);
+            let units = Units { scale: relaxed.scale.objective, fixed: rows.fixed_objective.value() };
             let mut found = self.search_once(oracle, rows, relaxed, nodes.min(left), split_loads, guess)?;
             found.bound = found.bound.max(bound);
             left -= found.nodes.min(left);
             bound = found.bound;
-            let below =
-                found.complete && guess < self.out.objective * relaxed.scale.objective - rows.fixed_objective.value();
+            let below = found.complete && guess < units.to_rows(self.out.objective);
             if below {
                 found.complete = false;
             }
@@ -204,9 +231,8 @@ impl Planner<'_> {
     /// A value, in the units of the rows, below which the best plan may be: a small way from the bound to the plan at hand. A
     /// search below it drops most pairs at once; infinity to search below the plan.
     fn guess(&self, rows: &Rows, relaxed: &Relaxed, bound: f64, share: f64) -> f64 {
-        let (scale, fixed) = (relaxed.scale.objective, rows.fixed_objective.value());
-        let bound = bound.max(relaxed.bound * scale - fixed);
-        let best = self.out.objective * scale - fixed;
+        let units = Units { scale: relaxed.scale.objective, fixed: rows.fixed_objective.value() };
+        let (bound, best) = (bound.max(units.to_rows(relaxed.bound)), units.to_rows(self.out.objective));
         let guess = bound + share * (best - bound);
         if share < 1.0 && guess.is_finite() && best - guess > 4.0 * self.resolution(rows, relaxed) {
             guess
@@ -224,25 +250,28 @@ impl Planner<'_> {
         split_loads: bool,
         guess: f64,
     ) -> Result<Found, Interrupted> {
-        let (scale, fixed) = (relaxed.scale.objective, rows.fixed_objective.value());
-        let to_rows = |objective: f64| objective * scale - fixed;
+        let units = Units { scale: relaxed.scale.objective, fixed: rows.fixed_objective.value() };
         let mut limit = left_over(oracle, self.goal, rows, &relaxed.scale);
         round_to_grain(rows, &mut limit);
         let finest = self.resolution(rows, relaxed).max(0.999 * grain(rows.objective.iter().copied()));
         let rel_gap = self.settings.rel_gap;
         let margin = |best: f64| {
-            let allowed = 0.999 * rel_gap * ((best + fixed) / scale).abs() * scale;
+            let allowed = 0.999 * rel_gap * units.to_problem(best).abs() * units.scale;
             allowed.max(finest)
         };
-        let best = to_rows(self.out.objective);
+        let best = units.to_rows(self.out.objective);
         let cutoff = if best.is_finite() { (best - margin(best)).min(guess) } else { f64::INFINITY };
-        let task = Task { cutoff, target: to_rows(self.target()), margin: &margin, node_limit, split_loads };
+        let task = Task { cutoff, target: units.to_rows(self.target()), margin: &margin, node_limit, split_loads };
         self.report("search", rows)?;
         let watch = self.watch;
         let found = search(rows, limit.clone(), &relaxed.prices, &task, watch, &mut |pairs| {
-            self.consider(oracle, rows, &limit, pairs, scale, fixed)
+            self.consider(oracle, rows, &limit, pairs, units)
         });
         self.out.nodes += found.nodes;
+        if let (Some(changed), true) = (self.pending.take(), found.interrupted != Some(Interrupted::Abandoned)) {
+            let kept = self.keep(oracle, &changed)?;
+            debug_assert!(kept, "the rows said that the plan meets every limit");
+        }
         Ok(found)
     }
 
@@ -258,40 +287,59 @@ impl Planner<'_> {
     }
 
     /// Keeps a plan that meets every limit exactly and is the best so far; returns its objective in the units of the rows.
+    ///
+    /// Sums over the rows say whether it does; only where they are too near a limit are the user's own numbers added up.
     fn consider<O: DualOracle>(
         &mut self,
         oracle: &mut O,
         rows: &Rows,
         limit: &[f64],
         pairs: &[usize],
-        scale: f64,
-        fixed: f64,
+        units: Units,
     ) -> Result<Option<f64>, Interrupted> {
         let mut used = vec![0.0; limit.len() + 1];
         pairs.iter().for_each(|&pair| rows.add_usage(pair, 1.0, &mut used));
-        if used.iter().zip(limit).any(|(used, limit)| *used > limit + 1e-7 * (1.0 + limit.abs())) {
+        let near = |k: usize| NEAR * (1.0 + limit[k].abs()) + 8.0 * f64::EPSILON * rows.fixed_usage[k].value().abs();
+        if (0..limit.len()).any(|k| used[k] > limit[k] + near(k)) {
             return Ok(None);
         }
-        let mut objective: f64 = pairs.iter().map(|&pair| rows.objective[pair]).sum();
-        for (&query, &pair) in rows.query.iter().zip(pairs) {
-            self.working[query] = rows.model[pair] as i32;
+        let objective: f64 = pairs.iter().map(|&pair| rows.objective[pair]).sum();
+        let total = units.to_problem(objective);
+        if total >= self.out.objective {
+            return Ok(Some(objective));
         }
-        let tally = oracle.tally(&self.working)?;
-        if !tally.broken.iter().all(|&k| self.goal == Goal::Usage(k)) || tally.forbidden {
-            return Ok(None);
-        }
-        let total = oracle.goal_of(self.goal, &tally);
-        if total < self.out.objective {
-            self.out.objective = total;
-            self.out.plan = Some((self.working.clone(), tally));
-            objective = total * scale - fixed;
+        let changed = self.elsewhere.iter().copied();
+        let changed = changed.chain(rows.query.iter().zip(pairs).map(|(&i, &pair)| (i, rows.model[pair] as i32)));
+        let changed: Vec<(usize, i32)> = changed.collect();
+        if (0..limit.len()).any(|k| used[k] > limit[k] - near(k)) {
+            let kept = self.keep(oracle, &changed)?;
             self.report("search", rows)?;
+            return Ok(kept.then(|| units.to_rows(self.out.objective)));
         }
+        self.out.objective = total;
+        self.pending = Some(changed);
+        self.report("search", rows)?;
         Ok(Some(objective))
     }
 
+    /// Adds up a plan and keeps it, unless it breaks a limit or is no better than one that was kept.
+    fn keep<O: DualOracle>(&mut self, oracle: &mut O, changed: &[(usize, i32)]) -> Result<bool, Interrupted> {
+        let plan = oracle.assignment(changed);
+        let tally = oracle.tally(&plan)?;
+        if !tally.broken.iter().all(|&k| self.goal == Goal::Usage(k)) || tally.forbidden {
+            return Ok(false);
+        }
+        let total = oracle.goal_of(self.goal, &tally);
+        if self.out.plan.as_ref().is_none_or(|(_, best)| total < oracle.goal_of(self.goal, best)) {
+            self.out.objective = total;
+            self.out.plan = Some((plan, tally));
+            self.pending = None;
+        }
+        Ok(true)
+    }
+
     fn report(&self, phase: &'static str, rows: &Rows) -> Result<(), Interrupted> {
-        let objective = if self.out.plan.is_some() { self.out.objective } else { f64::NAN };
+        let objective = if self.has_plan() { self.out.objective } else { f64::NAN };
         let (bound, objective) = (self.sign * self.out.bound, self.sign * objective);
         self.watch.report(&Progress { phase, queries: rows.len(), bound, objective })
     }

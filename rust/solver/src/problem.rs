@@ -66,6 +66,17 @@ pub enum Usage<'a> {
     Dense(usize),
 }
 
+impl Usage<'_> {
+    /// The largest magnitude of any entry, given that of each input.
+    pub(crate) fn largest(&self, of_inputs: &[f64]) -> f64 {
+        match self {
+            Self::One(value) => value.abs(),
+            Self::PerModel(values) | Self::PerQuery(values) => values.iter().fold(0.0, |most, x| most.max(x.abs())),
+            Self::Dense(input) => of_inputs[*input],
+        }
+    }
+}
+
 /// Over what each limit of a resource adds up.
 #[derive(Debug, Clone, Copy)]
 pub enum Scope<'a> {

@@ -1,26 +1,30 @@
-//! The multipliers: sample, screen, ascend, verify.
+//! The multipliers: sample, screen, ascend, and a bound that holds.
 //!
-//! The dual of a small sample is climbed to its top. Its multipliers carry a sampling error, which four quarters of the
-//! sample measure; that gives a box. One pass over a larger set then keeps the pairs that can be chosen somewhere in the box
-//! (a few per cent) and sums up the rest, and the dual of what is kept is climbed in memory. A last pass evaluates the dual
-//! at the result: its value is a true bound, whatever the box was; where it falls short, the box was too small and is widened.
+//! The dual of a small sample is climbed to its top. The next sample is some times larger, and the last level is all rows.
+//! The multipliers of a sample carry a sampling error, which its quarters measure; that gives a box. From then on a level
+//! keeps only the pairs that can be chosen somewhere in the box (a few per cent) and sums up the rest. Where the multipliers
+//! end inside the box, the dual value of what was kept is that of all rows, so one pass over the rows is enough; where they
+//! do not, a pass at the result gives a true bound all the same, and where that falls short the box is widened.
 
 use crate::ascent::{Ascended, Ascent};
 use crate::oracle::{DualOracle, DualPoint, Goal, Interrupted, Progress, Screen, Watch};
 use crate::rows::{Rows, Scale};
 use crate::settings::Settings;
+use crate::sums::Sum;
 
 /// Problems of at most this many pairs are taken whole.
 const WHOLE_PAIRS: usize = 40_000;
 /// Queries in the first sample, and the least number per limit.
-const FIRST_SAMPLE: usize = 2_048;
-const SAMPLE_PER_LIMIT: usize = 16;
+const FIRST_SAMPLE: usize = 256;
+const SAMPLE_PER_LIMIT: usize = 4;
 /// From one level to the next.
-const GROWTH: usize = 16;
+const GROWTH: usize = 8;
 /// Half width of the box in standard errors.
 const DEVIATIONS: f64 = 4.0;
 /// Boxes tried before everything is taken.
 const BOXES: usize = 4;
+/// Times the level below is asked for a better start.
+const ROUNDS: usize = 6;
 /// Limits that do not count under a goal: far away, but finite for the arithmetic.
 const LIFTED: f64 = 1e30;
 
@@ -33,8 +37,6 @@ pub(crate) struct Relaxed {
     /// The cheapest pair of each row at the vertex, and the rows that the vertex divides.
     pub(crate) key: Vec<usize>,
     pub(crate) divided: Vec<usize>,
-    /// In the units of the problem: where the queries outside `rows` chose.
-    pub(crate) centre: Vec<f64>,
     /// No plan is below this (the goal minimised).
     pub(crate) bound: f64,
     /// Whether `rows` hold every allowed pair.
@@ -61,88 +63,18 @@ pub(crate) fn relax<O: DualOracle>(
     watch: &dyn Watch,
 ) -> Result<Relaxation, Interrupted> {
     let n_limits = oracle.limits().ids.len();
-    let mut screen = Screen {
+    let screen = Screen {
         prices: start.map_or_else(|| vec![0.0; n_limits], <[f64]>::to_vec),
         half_width: vec![f64::INFINITY; n_limits],
         slack: 0.0,
         sample: 0,
         seed: settings.seed,
     };
-    let mut scale = None;
     let sizes = levels(oracle.n_queries(), oracle.n_models(), n_limits);
-    let mut level = 0;
-    let mut boxes = 0;
-    loop {
-        screen.sample = sizes[level];
-        let mut rows = oracle.screen(goal, &screen)?;
-        if let Some(query) = rows.stranded {
-            return Ok(Relaxation::Stranded(query));
-        }
-        let whole = screen.sample == 0 && screen.half_width.iter().all(|&width| width == f64::INFINITY);
-        let scale: &Scale = scale.get_or_insert_with(|| Scale::of(&rows));
-        rows.rescale(scale);
-        watch.report(&Progress { phase: "ascent", queries: rows.len(), bound: f64::NAN, objective: f64::NAN })?;
-        let limit = left_over(oracle, goal, &rows, scale);
-        let mut ascent = Ascent::new(&rows, limit.clone(), &scale.to_rows(&screen.prices));
-        let ended = ascent.run(f64::INFINITY, watch)?;
-        let prices = scale.to_problem(ascent.prices());
-        if let Ascended::Unbounded(ray) = ended {
-            let ray = scale.to_problem(&ray).into_iter().map(|price| price.max(0.0)).collect::<Vec<f64>>();
-            if conflicts(oracle, &ray)? {
-                return Ok(Relaxation::Conflict(ray));
-            }
-            if whole {
-                return Ok(Relaxation::Undecided);
-            }
-            // The sample or the box was too narrow for a plan.
-            screen.half_width.fill(f64::INFINITY);
-            screen.prices = prices;
-            level = (level + 1).min(sizes.len() - 1);
-            continue;
-        }
-        let size = sizes[level];
-        if size != 0 {
-            let next = if level + 1 < sizes.len() && sizes[level + 1] != 0 { sizes[level + 1] } else { 0 };
-            if level == 0 || screen.half_width[..].contains(&f64::INFINITY) {
-                screen.half_width = spread(&rows, &limit, ascent.prices(), scale, watch)?;
-            } else {
-                let shrink = (sizes[level - 1] as f64 / size as f64).sqrt();
-                screen.half_width.iter_mut().for_each(|width| *width *= shrink);
-            }
-            screen.prices = prices;
-            level = if next == 0 { sizes.len() - 1 } else { level + 1 };
-            continue;
-        }
-        let point = oracle.evaluate(goal, &prices)?;
-        let bound = dual_value(oracle, goal, &point, &prices);
-        let restricted = (ascent.value() + rows.fixed_objective.value()) / scale.objective;
-        let missing = restricted - bound;
-        if !whole && missing > (0.1 * settings.rel_gap).max(1e-9) * bound.abs().max(restricted.abs()) && boxes < BOXES {
-            boxes += 1;
-            screen.half_width.iter_mut().for_each(|width| *width *= 4.0);
-            if boxes == BOXES {
-                screen.half_width.fill(f64::INFINITY);
-            }
-            screen.prices = prices;
-            continue;
-        }
-        let mut divided: Vec<usize> = ascent.fractions().into_iter().map(|(row, _, _)| row).collect();
-        divided.dedup();
-        let (key, row_prices) = (ascent.key.clone(), ascent.prices().to_vec());
-        return Ok(Relaxation::Solved(Box::new(Relaxed {
-            scale: scale.clone(),
-            prices: row_prices,
-            key,
-            divided,
-            centre: screen.prices,
-            bound,
-            whole,
-            rows,
-        })));
-    }
+    Climb { oracle, goal, rel_gap: settings.rel_gap, sizes, watch }.sample(0, screen, None)
 }
 
-/// Sizes of the samples, then 0 for all.
+/// Sizes of the samples.
 fn levels(n_queries: usize, n_models: usize, n_limits: usize) -> Vec<usize> {
     let mut sizes = Vec::new();
     if n_queries * n_models > WHOLE_PAIRS && n_limits > 0 {
@@ -152,8 +84,173 @@ fn levels(n_queries: usize, n_models: usize, n_limits: usize) -> Vec<usize> {
             size *= GROWTH;
         }
     }
-    sizes.push(0);
     sizes
+}
+
+struct Climb<'c, O> {
+    oracle: &'c mut O,
+    goal: Goal,
+    rel_gap: f64,
+    sizes: Vec<usize>,
+    watch: &'c dyn Watch,
+}
+
+/// The level below: its rows at the top of their dual, and the scale of all levels.
+struct Below<'b, 'r> {
+    ascent: &'b mut Ascent<'r>,
+    scale: &'b Scale,
+}
+
+impl<O: DualOracle> Climb<'_, O> {
+    /// Climbs the dual of a sample in the box of the one below, and goes on to the next level.
+    fn sample(
+        &mut self,
+        level: usize,
+        mut screen: Screen,
+        mut below: Option<Below<'_, '_>>,
+    ) -> Result<Relaxation, Interrupted> {
+        let Some(&size) = self.sizes.get(level) else { return self.all(screen, below) };
+        screen.sample = size;
+        let mut rows = self.oracle.screen(self.goal, &screen)?;
+        if let Some(query) = rows.stranded {
+            return Ok(Relaxation::Stranded(query));
+        }
+        let scale = below.as_ref().map_or_else(|| Scale::of(&rows), |below| below.scale.clone());
+        rows.rescale(&scale);
+        let mut ascent = self.start(&rows, &scale, &screen, below.as_mut())?;
+        match ascent.run(f64::INFINITY, self.watch)? {
+            Ascended::Unbounded(ray) => {
+                let ray = scale.to_problem(&ray);
+                if self.conflicts(&ray)? {
+                    return Ok(Relaxation::Conflict(ray));
+                }
+                // The sample or the box was too narrow for a plan.
+                screen.half_width.fill(f64::INFINITY);
+            }
+            _ if screen.half_width.contains(&f64::INFINITY) => {
+                if let Some(Below { ascent: below, .. }) = &mut below {
+                    screen.half_width = scale.to_problem(&spread(&ascent, below, self.watch)?);
+                }
+            }
+            _ => {
+                let shrink = (self.sizes[level - 1] as f64 / size as f64).sqrt();
+                screen.half_width.iter_mut().for_each(|width| *width *= shrink);
+            }
+        }
+        screen.prices = scale.to_problem(ascent.prices());
+        self.sample(level + 1, screen, Some(Below { ascent: &mut ascent, scale: &scale }))
+    }
+
+    /// Climbs the dual of all rows, in one box or another.
+    fn all(&mut self, mut screen: Screen, mut below: Option<Below<'_, '_>>) -> Result<Relaxation, Interrupted> {
+        screen.sample = 0;
+        let mut scale = below.as_ref().map(|below| below.scale.clone());
+        let mut boxes = 0;
+        loop {
+            let mut rows = self.oracle.screen(self.goal, &screen)?;
+            if let Some(query) = rows.stranded {
+                return Ok(Relaxation::Stranded(query));
+            }
+            let whole = screen.half_width.iter().all(|&width| width == f64::INFINITY);
+            let scale: &Scale = scale.get_or_insert_with(|| Scale::of(&rows));
+            rows.rescale(scale);
+            let mut ascent = self.start(&rows, scale, &screen, below.as_mut())?;
+            let ended = ascent.run(f64::INFINITY, self.watch)?;
+            let prices = scale.to_problem(ascent.prices());
+            if let Ascended::Unbounded(ray) = ended {
+                let ray = scale.to_problem(&ray);
+                if self.conflicts(&ray)? {
+                    return Ok(Relaxation::Conflict(ray));
+                }
+                if whole {
+                    return Ok(Relaxation::Undecided);
+                }
+                screen.half_width.fill(f64::INFINITY);
+                screen.prices = prices;
+                continue;
+            }
+            let kept = self.value_of_kept(&ascent, scale, &prices);
+            let bound = if contains(&screen, &prices) { kept } else { self.bound(self.goal, &prices)? };
+            let missing = (0.1 * self.rel_gap).max(1e-9) * bound.abs().max(kept.abs());
+            if kept - bound > missing && boxes < BOXES {
+                boxes += 1;
+                screen.half_width.iter_mut().for_each(|width| *width *= 4.0);
+                if boxes == BOXES {
+                    screen.half_width.fill(f64::INFINITY);
+                }
+                screen.prices = prices;
+                continue;
+            }
+            let mut divided: Vec<usize> = ascent.fractions().into_iter().map(|(row, _, _)| row).collect();
+            divided.dedup();
+            let (key, row_prices) = (ascent.key.clone(), ascent.prices().to_vec());
+            return Ok(Relaxation::Solved(Box::new(Relaxed {
+                scale: scale.clone(),
+                prices: row_prices,
+                key,
+                divided,
+                bound,
+                whole,
+                rows,
+            })));
+        }
+    }
+
+    /// An ascent at the centre of the box, or better.
+    fn start<'r>(
+        &self,
+        rows: &'r Rows,
+        scale: &Scale,
+        screen: &Screen,
+        below: Option<&mut Below<'_, '_>>,
+    ) -> Result<Ascent<'r>, Interrupted> {
+        self.watch.report(&Progress { phase: "ascent", queries: rows.len(), bound: f64::NAN, objective: f64::NAN })?;
+        let limit = left_over(self.oracle, self.goal, rows, scale);
+        let mut ascent = Ascent::new(rows, limit, &scale.to_rows(&screen.prices));
+        if let Some(below) = below {
+            come_near(&mut ascent, below.ascent, self.watch)?;
+        }
+        Ok(ascent)
+    }
+
+    /// The dual value at `prices`, less what rounding may have added, from the rows that were kept: that of all rows where
+    /// the prices lie in the box.
+    fn value_of_kept(&self, ascent: &Ascent<'_>, scale: &Scale, prices: &[f64]) -> f64 {
+        let value = (ascent.value() + ascent.rows.fixed_objective.value()) / scale.objective;
+        let error = self.oracle.n_queries() as f64 * self.oracle.rounding(self.goal, prices);
+        value - error - self.rounding_of_limits(self.goal, value, prices)
+    }
+
+    /// The same from a pass over all rows.
+    fn bound(&mut self, goal: Goal, prices: &[f64]) -> Result<f64, Interrupted> {
+        let point: DualPoint = self.oracle.evaluate(goal, prices)?;
+        let mut value = Sum::default();
+        value.add(point.value);
+        for (k, (price, limit)) in prices.iter().zip(&self.oracle.limits().values).enumerate() {
+            if goal != Goal::Usage(k) {
+                value.add(-price * limit);
+            }
+        }
+        Ok(value.value() - point.error - self.rounding_of_limits(goal, point.value, prices))
+    }
+
+    /// What rounding adds to `value - prices . limits`.
+    fn rounding_of_limits(&self, goal: Goal, value: f64, prices: &[f64]) -> f64 {
+        let limits = prices.iter().zip(&self.oracle.limits().values).enumerate();
+        let paid = limits.filter(|(k, _)| goal != Goal::Usage(*k)).map(|(_, (price, limit))| (price * limit).abs());
+        8.0 * f64::EPSILON * (paid.sum::<f64>() + value.abs())
+    }
+
+    /// Whether a ray proves that no plan meets the limits: at these prices every plan costs more than the limits pay.
+    fn conflicts(&mut self, ray: &[f64]) -> Result<bool, Interrupted> {
+        Ok(self.bound(Goal::Feasibility, ray)? > 0.0)
+    }
+}
+
+/// Whether prices lie in the box of a screen.
+fn contains(screen: &Screen, prices: &[f64]) -> bool {
+    let inside = |((price, centre), width): ((&f64, &f64), &f64)| (price - centre).abs() <= *width;
+    prices.iter().zip(&screen.prices).zip(&screen.half_width).all(inside)
 }
 
 /// What the fixed queries leave of each limit, in the units of the rows.
@@ -168,50 +265,64 @@ pub(crate) fn left_over<O: DualOracle>(oracle: &O, goal: Goal, rows: &Rows, scal
         .collect()
 }
 
-/// Half widths of the box around the multipliers of a sample, in the units of the problem: standard errors seen between
-/// its quarters. A multiplier that is 0 in every quarter gets half the median of the others, since it may still move.
-fn spread(
-    rows: &Rows,
-    limit: &[f64],
-    prices: &[f64],
-    scale: &Scale,
-    watch: &dyn Watch,
-) -> Result<Vec<f64>, Interrupted> {
-    let mut squares = vec![0.0; limit.len()];
-    for first in 0..4 {
-        let part = rows.quarter(first);
-        let part_limit = limit.iter().map(|x| x / 4.0).collect();
-        let mut ascent = Ascent::new(&part, part_limit, prices);
-        if !matches!(ascent.run(f64::INFINITY, watch)?, Ascended::Optimal) {
-            return Ok(vec![f64::INFINITY; limit.len()]);
+/// Moves an ascent near its top with the help of a smaller sample at its own: the sample stands for how usage answers to
+/// prices, the rows say what usage is (a control variate). Each round costs a look at the rows and a few steps of the sample.
+fn come_near(ascent: &mut Ascent<'_>, below: &mut Ascent<'_>, watch: &dyn Watch) -> Result<(), Interrupted> {
+    let mut value = ascent.value();
+    for _ in 0..ROUNDS {
+        let before = ascent.prices().to_vec();
+        let left = in_units_of(below.rows, ascent.rows, ascent.residual());
+        below.leave(&left);
+        if !matches!(below.run(f64::INFINITY, watch)?, Ascended::Optimal) {
+            return Ok(());
         }
-        squares.iter_mut().zip(ascent.prices().iter().zip(prices)).for_each(|(sum, (a, b))| *sum += (a - b).powi(2));
+        ascent.go_to(below.prices());
+        let risen = ascent.value();
+        if risen <= value {
+            ascent.go_to(&before);
+            return Ok(());
+        }
+        value = risen;
     }
-    // The mean of four has half the deviation of one.
-    let mut widths: Vec<f64> = squares.iter().map(|sum: &f64| DEVIATIONS * (sum / 3.0).sqrt() / 2.0).collect();
+    Ok(())
+}
+
+/// Usage by some rows as it would be of another sample.
+fn in_units_of(sample: &Rows, rows: &Rows, usage: &[f64]) -> Vec<f64> {
+    usage.iter().zip(sample.share.iter().zip(&rows.share)).map(|(used, (to, from))| used * to / from).collect()
+}
+
+/// Half widths of the box around the multipliers of a sample, in its units: standard errors seen between its quarters, whose
+/// multipliers the sample below stands for. A multiplier that hardly differs gets half the median of the others, since it may
+/// still move. Where the quarters have no plan, the widths follow the distance between the two samples.
+fn spread(ascent: &Ascent<'_>, below: &mut Ascent<'_>, watch: &dyn Watch) -> Result<Vec<f64>, Interrupted> {
+    let n_limits = ascent.prices().len();
+    let whole = ascent.residual();
+    let mut left = vec![vec![0.0; n_limits + 1]; 4];
+    (0..ascent.rows.len()).for_each(|row| ascent.rows.add_usage(ascent.key[row], -4.0, &mut left[row % 4]));
+    let mean: Vec<f64> = (0..n_limits).map(|k| left.iter().map(|quarter| quarter[k]).sum::<f64>() / 4.0).collect();
+    let mut answers = Vec::with_capacity(4);
+    for quarter in left {
+        let off: Vec<f64> = (0..n_limits).map(|k| whole[k] + quarter[k] - mean[k]).collect();
+        let off = in_units_of(below.rows, ascent.rows, &off);
+        let mut quarter = below.clone();
+        quarter.leave(&off);
+        if matches!(quarter.run(f64::INFINITY, watch)?, Ascended::Optimal) {
+            answers.push(quarter.prices().to_vec());
+        }
+    }
+    let count = answers.len() as f64;
+    let deviation = |k: usize| {
+        let mean = answers.iter().map(|prices| prices[k]).sum::<f64>() / count;
+        // The mean of four has half the deviation of one.
+        (answers.iter().map(|prices| (prices[k] - mean).powi(2)).sum::<f64>() / (count - 1.0)).sqrt() / 2.0
+    };
+    let distance = |k: usize| (ascent.prices()[k] - below.prices()[k]).abs() / 2.0;
+    let mut widths: Vec<f64> =
+        (0..n_limits).map(|k| DEVIATIONS * if count > 2.0 { deviation(k) } else { distance(k) }).collect();
     let mut seen: Vec<f64> = widths.iter().copied().filter(|&width| width > 0.0).collect();
     seen.sort_by(f64::total_cmp);
     let floor = seen.get(seen.len() / 2).map_or(0.0, |median| median / 2.0);
     widths.iter_mut().for_each(|width| *width = width.max(floor));
-    Ok(scale.to_problem(&widths))
-}
-
-/// `q(p) = sum_i min_j r_ij(p) - p . limit`, less what rounding may have added.
-fn dual_value<O: DualOracle>(oracle: &O, goal: Goal, point: &DualPoint, prices: &[f64]) -> f64 {
-    let mut value = crate::sums::Sum::default();
-    value.add(point.value);
-    let mut magnitude = 0.0;
-    for (k, (price, limit)) in prices.iter().zip(&oracle.limits().values).enumerate() {
-        if goal != Goal::Usage(k) {
-            value.add(-price * limit);
-            magnitude += (price * limit).abs();
-        }
-    }
-    value.value() - point.error - 2.0 * f64::EPSILON * (magnitude + point.value.abs())
-}
-
-/// Whether a ray proves that no plan meets the limits: at these prices every plan costs more than the limits pay.
-fn conflicts<O: DualOracle>(oracle: &mut O, ray: &[f64]) -> Result<bool, Interrupted> {
-    let point = oracle.evaluate(Goal::Feasibility, ray)?;
-    Ok(dual_value(oracle, Goal::Feasibility, &point, ray) > 0.0)
+    Ok(widths)
 }

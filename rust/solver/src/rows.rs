@@ -1,6 +1,6 @@
 //! Queries held in memory with the pairs that are still open: what a screening pass returns and the ascent works on.
 
-use crate::sums::Sum;
+use crate::grid::GridSum;
 
 /// The open pairs of some queries, row after row, with what the other queries already use.
 ///
@@ -24,9 +24,9 @@ pub struct Rows {
     /// Number of limits.
     pub n_limits: usize,
     /// Objective of the queries that have one open pair only.
-    pub fixed_objective: Sum,
+    pub fixed_objective: GridSum,
     /// What those queries use under each limit.
-    pub fixed_usage: Vec<Sum>,
+    pub fixed_usage: Vec<GridSum>,
     /// The share of each limit that these queries (with the fixed ones) are given: 1 unless they are a sample.
     pub share: Vec<f64>,
     /// First query without an open pair.
@@ -82,7 +82,7 @@ impl Rows {
             start: vec![0],
             n_resources,
             n_limits,
-            fixed_usage: vec![Sum::default(); n_limits],
+            fixed_usage: vec![GridSum::default(); n_limits],
             share: vec![1.0; n_limits],
             ..Self::default()
         }
@@ -166,18 +166,28 @@ impl Rows {
         }
     }
 
-    /// Appends the rows of the next block.
-    pub(crate) fn append(&mut self, next: &Self) {
-        let offset = self.model.len();
-        self.start.extend(next.start[1..].iter().map(|at| at + offset));
-        self.query.extend_from_slice(&next.query);
-        self.model.extend_from_slice(&next.model);
-        self.objective.extend_from_slice(&next.objective);
-        self.usage.extend_from_slice(&next.usage);
-        self.limit.extend_from_slice(&next.limit);
-        self.fixed_objective.merge(next.fixed_objective);
-        self.fixed_usage.iter_mut().zip(&next.fixed_usage).for_each(|(sum, part)| sum.merge(*part));
-        self.stranded = self.stranded.or(next.stranded);
+    /// Appends the rows of the next blocks.
+    pub(crate) fn append(&mut self, next: &[Self]) {
+        let pairs = next.iter().map(|rows| rows.model.len()).sum::<usize>();
+        let rows = next.iter().map(Self::len).sum::<usize>();
+        self.start.reserve(rows);
+        self.query.reserve(rows);
+        self.model.reserve(pairs);
+        self.objective.reserve(pairs);
+        self.usage.reserve(pairs * self.n_resources);
+        self.limit.reserve(pairs * self.n_resources);
+        for next in next {
+            let offset = self.model.len();
+            self.start.extend(next.start[1..].iter().map(|at| at + offset));
+            self.query.extend_from_slice(&next.query);
+            self.model.extend_from_slice(&next.model);
+            self.objective.extend_from_slice(&next.objective);
+            self.usage.extend_from_slice(&next.usage);
+            self.limit.extend_from_slice(&next.limit);
+            self.fixed_objective.merge(next.fixed_objective);
+            self.fixed_usage.iter_mut().zip(&next.fixed_usage).for_each(|(sum, part)| sum.merge(*part));
+            self.stranded = self.stranded.or(next.stranded);
+        }
     }
 
     /// Multiplies objective and usage by powers of two, which is exact.
@@ -192,18 +202,23 @@ impl Rows {
         }
     }
 
-    /// Every fourth row, from one of the first four.
-    pub(crate) fn quarter(&self, first: usize) -> Self {
-        self.filtered_rows(|row| row % 4 == first)
-    }
-
-    fn filtered_rows(&self, keep: impl Fn(usize) -> bool) -> Self {
-        let mut out = Self::new(self.n_resources, self.n_limits);
-        for row in (0..self.len()).filter(|&row| keep(row)) {
-            self.pairs(row).for_each(|pair| self.copy_pair(pair, &mut out));
-            out.end_row(self.query[row]);
+    /// Under each limit, what the rows use if each uses as little of that limit as it can.
+    pub(crate) fn least_usage(&self) -> Vec<f64> {
+        let mut least = vec![0.0; self.n_limits + 1];
+        let mut of_row = std::collections::BTreeMap::<u32, (f64, usize)>::new();
+        for row in 0..self.len() {
+            of_row.clear();
+            for at in self.pairs(row).start * self.n_resources..self.pairs(row).end * self.n_resources {
+                let (lowest, pairs) = of_row.entry(self.limit[at]).or_insert((f64::INFINITY, 0));
+                *lowest = lowest.min(self.usage[at]);
+                *pairs += 1;
+            }
+            for (&k, &(lowest, pairs)) in &of_row {
+                // A pair that does not count under the limit uses nothing of it.
+                least[k as usize] += if pairs < self.pairs(row).len() { lowest.min(0.0) } else { lowest };
+            }
         }
-        out
+        least
     }
 
     pub(crate) fn copy_pair(&self, pair: usize, out: &mut Self) {
@@ -231,6 +246,9 @@ impl Rows {
         let none = |limit: u32| if limit == first { first + n_more as u32 } else { limit };
         let mut out = Self::new(self.n_resources + columns.len(), self.n_limits + n_more);
         out.fixed_objective = self.fixed_objective;
+        let largest = columns.iter().flatten().fold(0.0, |most: f64, (amount, _)| most.max(amount.abs()));
+        out.fixed_usage[self.n_limits..].fill(GridSum::of(largest));
+        out.fixed_usage.iter_mut().zip(&self.fixed_usage).for_each(|(sum, own)| *sum = own.emptied());
         for row in 0..self.len() {
             for pair in self.pairs(row) {
                 let at = pair * self.n_resources..(pair + 1) * self.n_resources;

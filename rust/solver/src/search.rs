@@ -242,7 +242,9 @@ impl Tree<'_> {
         most.iter().for_each(|candidate| choice[candidate.row] = candidate.pair);
         let accepted = self.offer(space, &choice)?;
         most.retain(|candidate| candidate.fraction < 1.0 - WHOLE);
-        if !most.is_empty() && (self.best.is_none() || self.nodes < REPAIR_EVERY || self.nodes % REPAIR_EVERY == 0) {
+        if !most.is_empty()
+            && (self.best.is_none() || self.nodes < REPAIR_EVERY || self.nodes.is_multiple_of(REPAIR_EVERY))
+        {
             let mut repaired = choice.clone();
             let allowed = |pair: usize| !node.is_banned(pair);
             if repair(&space.rows, node.limits(), node.prices(), &allowed, &mut repaired) {

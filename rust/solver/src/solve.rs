@@ -89,7 +89,7 @@ impl From<Interrupted> for Status {
     fn from(stop: Interrupted) -> Self {
         match stop {
             Interrupted::TimeLimit => Self::TimeLimit,
-            Interrupted::Stopped => Self::Stopped,
+            Interrupted::Stopped | Interrupted::Abandoned => Self::Stopped,
         }
     }
 }

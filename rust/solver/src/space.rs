@@ -2,7 +2,6 @@
 
 use crate::ascent::Ascent;
 use crate::rows::Rows;
-use crate::sums::Sum;
 
 /// A problem by itself: rows, limits, and what the rows outside have been settled to.
 pub(crate) struct Space {
@@ -22,7 +21,7 @@ impl Space {
     pub(crate) fn whole(mut rows: Rows, limit: Vec<f64>, kind: Vec<u32>) -> Self {
         let settled = rows.start[..rows.len()].to_vec();
         rows.query = (0..rows.len()).collect();
-        rows.fixed_objective = Sum::default();
+        rows.fixed_objective = rows.fixed_objective.emptied();
         Self { origin: (0..rows.model.len()).collect(), rows, limit, kind, settled }
     }
 
@@ -31,6 +30,7 @@ impl Space {
         let all = &self.rows;
         let mut rows = Rows::new(all.n_resources, all.n_limits);
         rows.fixed_objective = all.fixed_objective;
+        rows.fixed_usage = all.fixed_usage.iter().map(|sum| sum.emptied()).collect();
         let (mut origin, mut kind, mut settled) = (Vec::new(), Vec::new(), self.settled.clone());
         for row in 0..all.len() {
             let first = origin.len();

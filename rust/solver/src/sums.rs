@@ -2,7 +2,7 @@
 
 /// A running sum with its rounding errors carried along (Neumaier 1974): about twice the precision of a plain sum.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Sum {
+pub(crate) struct Sum {
     high: f64,
     low: f64,
 }
@@ -13,16 +13,6 @@ impl Sum {
         let total = self.high + x;
         self.low += if self.high.abs() >= x.abs() { (self.high - total) + x } else { (x - total) + self.high };
         self.high = total;
-    }
-
-    pub(crate) fn merge(&mut self, other: Self) {
-        self.add(other.high);
-        self.low += other.low;
-    }
-
-    /// The sum of all numbers multiplied by a power of two.
-    pub(crate) fn times(self, factor: f64) -> Self {
-        Self { high: self.high * factor, low: self.low * factor }
     }
 
     pub(crate) fn value(&self) -> f64 {
@@ -122,10 +112,6 @@ mod tests {
         let mut sum = Sum::default();
         [1e16, 1.0, -1e16].into_iter().for_each(|x| sum.add(x));
         assert_eq!(sum.value(), 1.0);
-        let mut halves = Sum::default();
-        halves.merge(sum);
-        halves.merge(sum);
-        assert_eq!(halves.value(), 2.0);
     }
 
     #[test]

@@ -1,0 +1,128 @@
+//! Sums that do not depend on the order of their terms, so that blocks, threads and shards may be cut in any way.
+
+/// Bits of the coarse and of the fine part of a number.
+const BITS: i32 = 46;
+
+/// A sum of numbers on a grid of fixed steps: exact for numbers that lie on it, and the same bits in any order.
+///
+/// The step is `2^-92` of a power of two above the largest number, so float32 numbers lie on the grid unless they are smaller
+/// than the largest by `2^67`, and float64 numbers unless by `2^38`; what lies off is rounded to it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GridSum {
+    units: i128,
+    step: f64,
+    /// Adding this to a number leaves its multiple of the coarse step in the last bits.
+    coarse: f64,
+    fine: f64,
+}
+
+impl Default for GridSum {
+    fn default() -> Self {
+        Self::of(1.0)
+    }
+}
+
+impl GridSum {
+    /// For up to `2^32` numbers of at most this magnitude.
+    pub(crate) fn of(largest: f64) -> Self {
+        let above = largest.clamp(1e-250, 1e300).log2().ceil() as i32 + 2;
+        let step = f64::powi(2.0, above - 2 * BITS);
+        let coarse_step = f64::powi(2.0, above - BITS);
+        // 1.5 * 2^52: sums with it have steps of one.
+        let magic = 1.5 * f64::powi(2.0, 52);
+        Self { units: 0, step, coarse: magic * coarse_step, fine: magic * step }
+    }
+
+    #[inline]
+    pub(crate) fn add(&mut self, x: f64) {
+        self.units += self.units_of(x);
+    }
+
+    /// Adds a number several times.
+    pub(crate) fn add_times(&mut self, x: f64, count: u64) {
+        self.units += self.units_of(x) * i128::from(count);
+    }
+
+    #[inline]
+    fn units_of(&self, x: f64) -> i128 {
+        debug_assert!(3.0 * x.abs() <= self.coarse, "{x} is too large for {self:?}");
+        let near = x + self.coarse;
+        let high = near.to_bits() as i64 - self.coarse.to_bits() as i64;
+        let rest = (x - (near - self.coarse)) + self.fine;
+        let low = rest.to_bits() as i64 - self.fine.to_bits() as i64;
+        (i128::from(high) << BITS) + i128::from(low)
+    }
+
+    /// The same grid, nothing on it.
+    pub(crate) fn emptied(self) -> Self {
+        Self { units: 0, ..self }
+    }
+
+    /// Adds another sum on the same grid.
+    pub(crate) fn merge(&mut self, other: Self) {
+        debug_assert_eq!(self.step, other.step);
+        self.units += other.units;
+    }
+
+    /// The sum of all numbers multiplied by a power of two.
+    pub(crate) fn times(self, factor: f64) -> Self {
+        let Self { units, step, coarse, fine } = self;
+        Self { units, step: step * factor, coarse: coarse * factor, fine: fine * factor }
+    }
+
+    /// The sum, rounded once.
+    pub(crate) fn value(&self) -> f64 {
+        self.units as f64 * self.step
+    }
+
+    /// What rounding to the grid may have changed in a sum of `count` numbers.
+    pub(crate) fn error(&self, count: usize) -> f64 {
+        count as f64 * self.step
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sums::exact;
+
+    fn sum(largest: f64, numbers: &[f64]) -> GridSum {
+        let mut sum = GridSum::of(largest);
+        numbers.iter().for_each(|&x| sum.add(x));
+        sum
+    }
+
+    #[test]
+    fn single_precision_sums_are_exact_and_rounded_once() {
+        let mut state = 1_u64;
+        let mut number = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let small = f64::powi(2.0, -((state >> 58) as i32));
+            f64::from(((state >> 20) as i32) as f32) * small
+        };
+        let numbers: Vec<f64> = (0..10_000).map(|_| number()).collect();
+        let largest = numbers.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+        assert_eq!(sum(largest, &numbers).value(), exact(numbers.iter().copied()));
+    }
+
+    #[test]
+    fn any_cut_gives_the_same_bits() {
+        let numbers: Vec<f64> = (0..1000).map(|i| f64::from(i * i % 977) / 7.0).collect();
+        let whole = sum(200.0, &numbers);
+        for cut in [1, 13, 999] {
+            let mut parts = sum(200.0, &numbers[cut..]);
+            parts.merge(sum(200.0, &numbers[..cut]));
+            assert_eq!(parts, whole);
+        }
+        assert!((whole.value() - exact(numbers.iter().copied())).abs() <= whole.error(numbers.len()));
+    }
+
+    #[test]
+    fn negative_numbers_and_scales() {
+        let numbers = [-1.5, 0.25, 1e-9, -0.0];
+        let once = sum(1.5, &numbers);
+        assert_eq!(once.value(), exact(numbers.iter().copied()));
+        assert_eq!(once.times(1024.0).value(), 1024.0 * once.value());
+        assert_eq!(sum(0.0, &[0.0, 0.0]).value(), 0.0);
+    }
+}

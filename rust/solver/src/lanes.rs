@@ -1,0 +1,267 @@
+//! The innermost loops, compiled for several instruction sets and chosen at run time.
+//!
+//! Every version does the same additions and multiplications in the same order (never fused), so all give the same bits.
+
+/// Defines a module with one loop compiled plainly and for wider instructions, and `run`, which picks the widest at hand.
+macro_rules! wide {
+    ($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block) => {
+        $(#[$doc])*
+        pub(crate) mod $name {
+            #[inline(always)]
+            pub(crate) fn plain($($arg: $ty),*) $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2")]
+            pub(crate) fn avx2($($arg: $ty),*) {
+                plain($($arg),*);
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+            pub(crate) fn avx512($($arg: $ty),*) {
+                plain($($arg),*);
+            }
+
+            #[inline]
+            #[allow(unsafe_code)]
+            pub(crate) fn run($($arg: $ty),*) {
+                #[cfg(target_arch = "x86_64")]
+                {
+                    let has_512 = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq");
+                    if has_512 && is_x86_feature_detected!("avx512vl") {
+                        // SAFETY: the processor has the instructions this version was compiled for.
+                        return unsafe { avx512($($arg),*) };
+                    }
+                    if is_x86_feature_detected!("avx2") {
+                        // SAFETY: as above.
+                        return unsafe { avx2($($arg),*) };
+                    }
+                }
+                plain($($arg),*);
+            }
+        }
+    };
+}
+
+wide! {
+    /// `out += weight * data`, single precision data.
+    fn add_scaled_f32(out: &mut [f64], weight: f64, data: &[f32]) {
+        for (r, &x) in out.iter_mut().zip(data) {
+            *r += weight * f64::from(x);
+        }
+    }
+}
+
+wide! {
+    /// `out += weight * data`, double precision data.
+    fn add_scaled_f64(out: &mut [f64], weight: f64, data: &[f64]) {
+        for (r, &x) in out.iter_mut().zip(data) {
+            *r += weight * x;
+        }
+    }
+}
+
+wide! {
+    /// `out += v * a + w * b`, added one after the other: the two matrices of most problems in one go.
+    fn add_two_scaled_f32(out: &mut [f64], v: f64, a: &[f32], w: f64, b: &[f32]) {
+        for ((r, &x), &y) in out.iter_mut().zip(a).zip(b) {
+            *r = (*r + v * f64::from(x)) + w * f64::from(y);
+        }
+    }
+}
+
+/// Rows, or entries of a row, that are compared side by side.
+pub(crate) const LANES: usize = 8;
+
+wide! {
+    /// Of each row of a tile with `m` columns the least entry and its position, the first of equals.
+    fn minima(tile: &[f64], m: usize, least: &mut [f64], at: &mut [u32]) {
+        const LANES: usize = super::LANES;
+        let rows = least.len();
+        if m >= 2 * LANES {
+            for row in 0..rows {
+                let entries = &tile[row * m..(row + 1) * m];
+                let (mut best, mut best_at) = ([f64::INFINITY; LANES], [0_u64; LANES]);
+                let whole = m - m % LANES;
+                for j in (0..whole).step_by(LANES) {
+                    let eight = &entries[j..j + LANES];
+                    for lane in 0..LANES {
+                        let better = eight[lane] < best[lane];
+                        best_at[lane] = if better { (j + lane) as u64 } else { best_at[lane] };
+                        best[lane] = if better { eight[lane] } else { best[lane] };
+                    }
+                }
+                let (mut value, mut position) = (best[0], best_at[0]);
+                for lane in 1..LANES {
+                    let first = best[lane] == value && best_at[lane] < position;
+                    if best[lane] < value || first {
+                        (value, position) = (best[lane], best_at[lane]);
+                    }
+                }
+                for (j, &entry) in entries.iter().enumerate().skip(whole) {
+                    if entry < value {
+                        (value, position) = (entry, j as u64);
+                    }
+                }
+                (least[row], at[row]) = (value, position as u32);
+            }
+            return;
+        }
+        let whole = rows - rows % LANES;
+        for row in (0..whole).step_by(LANES) {
+            let (mut best, mut best_at) = ([f64::INFINITY; LANES], [0_u64; LANES]);
+            for j in 0..m {
+                for lane in 0..LANES {
+                    let entry = tile[(row + lane) * m + j];
+                    let better = entry < best[lane];
+                    best_at[lane] = if better { j as u64 } else { best_at[lane] };
+                    best[lane] = if better { entry } else { best[lane] };
+                }
+            }
+            for lane in 0..LANES {
+                (least[row + lane], at[row + lane]) = (best[lane], best_at[lane] as u32);
+            }
+        }
+        for row in whole..rows {
+            (least[row], at[row]) = (f64::INFINITY, 0);
+            for j in 0..m {
+                if tile[row * m + j] < least[row] {
+                    (least[row], at[row]) = (tile[row * m + j], j as u32);
+                }
+            }
+        }
+    }
+}
+
+wide! {
+    /// For each row of a tile of priced pairs, how far each is behind the chosen one, less the slack and what the prices of
+    /// their models' limits can make up for in the box: `far = (priced - chosen) - (slack + width_chosen) - width`.
+    fn behind(far: &mut [f64], m: usize, least: &[f64], at: &[u32], width: &[f64], slack: f64) {
+        for ((row, &chosen), &at) in far.chunks_exact_mut(m).zip(least).zip(at) {
+            let shared = slack + width[at as usize];
+            for (far, &w) in row.iter_mut().zip(width) {
+                *far = ((*far - chosen) - shared) - w;
+            }
+        }
+    }
+}
+
+wide! {
+    /// Less what the price of one matrix can make up for: `far -= width * |data - chosen|`, single precision data.
+    fn less_reach_f32(far: &mut [f64], m: usize, at: &[u32], width: f64, data: &[f32]) {
+        for ((row, &at), data) in far.chunks_exact_mut(m).zip(at).zip(data.chunks_exact(m)) {
+            let chosen = f64::from(data[at as usize]);
+            for (far, &x) in row.iter_mut().zip(data) {
+                *far -= width * (f64::from(x) - chosen).abs();
+            }
+        }
+    }
+}
+
+wide! {
+    /// The same for double precision data.
+    fn less_reach_f64(far: &mut [f64], m: usize, at: &[u32], width: f64, data: &[f64]) {
+        for ((row, &at), data) in far.chunks_exact_mut(m).zip(at).zip(data.chunks_exact(m)) {
+            let chosen = data[at as usize];
+            for (far, &x) in row.iter_mut().zip(data) {
+                *far -= width * (x - chosen).abs();
+            }
+        }
+    }
+}
+
+wide! {
+    /// How many pairs of each row are not out of reach.
+    fn count_near(far: &[f64], m: usize, near: &mut [u32]) {
+        for (row, near) in far.chunks_exact(m).zip(near) {
+            *near = row.iter().map(|&far| u32::from(far <= 0.0)).sum();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dense::mix;
+
+    fn numbers(n: usize, seed: u64) -> Vec<f64> {
+        // Few distinct values, so that ties are common.
+        (0..n as u64).map(|i| (mix(seed ^ mix(i)) % 23) as f64 / 7.0).collect()
+    }
+
+    #[test]
+    fn minima_are_the_first_of_the_least() {
+        for m in [1, 2, 3, 7, 8, 10, 15, 16, 17, 31, 64, 100] {
+            for rows in [1, 7, 8, 9, 64] {
+                let mut tile = numbers(rows * m, m as u64);
+                tile[0] = f64::INFINITY;
+                let (mut least, mut at) = (vec![0.0; rows], vec![0; rows]);
+                minima::run(&tile, m, &mut least, &mut at);
+                for (row, entries) in tile.chunks(m).enumerate() {
+                    let best = entries.iter().copied().fold(f64::INFINITY, f64::min);
+                    assert_eq!(least[row], best, "m {m} rows {rows}");
+                    let first = entries.iter().position(|&x| x == best).unwrap_or(0);
+                    assert_eq!(at[row] as usize, first, "m {m} rows {rows}");
+                }
+            }
+        }
+    }
+
+    /// What the loops read and write.
+    #[derive(Clone, Debug, PartialEq)]
+    struct State {
+        out: Vec<f64>,
+        data: Vec<f64>,
+        single: Vec<f32>,
+        other: Vec<f32>,
+        at: Vec<u32>,
+        near: Vec<u32>,
+        least: Vec<f64>,
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    #[allow(unsafe_code)]
+    fn every_instruction_set_gives_the_same_bits() {
+        const M: usize = 17;
+        const ROWS: usize = 59;
+        let single = |seed: u64| numbers(ROWS * M, seed).iter().map(|&x| x as f32 * 1.1).collect();
+        let start = State {
+            out: numbers(ROWS * M, 1),
+            data: numbers(ROWS * M, 2),
+            single: single(3),
+            other: single(4),
+            at: (0..ROWS as u32).map(|row| row % M as u32).collect(),
+            near: vec![0; ROWS],
+            least: vec![0.0; ROWS],
+        };
+        let two = is_x86_feature_detected!("avx2");
+        let five = is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl");
+        macro_rules! agree {
+            ($name:ident, $s:ident => $($arg:expr),*) => {{
+                let run = |version: fn(&mut State)| {
+                    let mut state = start.clone();
+                    version(&mut state);
+                    state
+                };
+                let plain = run(|$s| $name::plain($($arg),*));
+                assert_ne!(plain, start);
+                // SAFETY: run only where the processor has the instructions.
+                if two {
+                    assert_eq!(run(|$s| unsafe { $name::avx2($($arg),*) }), plain);
+                }
+                if five {
+                    assert_eq!(run(|$s| unsafe { $name::avx512($($arg),*) }), plain);
+                }
+            }};
+        }
+        agree!(add_scaled_f32, s => &mut s.out, 0.3, &s.single);
+        agree!(add_scaled_f64, s => &mut s.out, 0.3, &s.data);
+        agree!(add_two_scaled_f32, s => &mut s.out, 0.3, &s.single, 0.7, &s.other);
+        agree!(minima, s => &s.out, M, &mut s.least, &mut s.at);
+        agree!(behind, s => &mut s.out, M, &s.data[..ROWS], &s.at, &s.data[..M], 0.1);
+        agree!(less_reach_f32, s => &mut s.out, M, &s.at, 0.3, &s.single);
+        agree!(less_reach_f64, s => &mut s.out, M, &s.at, 0.3, &s.data);
+        agree!(count_near, s => &s.out, M, &mut s.near);
+    }
+}
