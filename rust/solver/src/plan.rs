@@ -16,8 +16,9 @@ const GAP_WORK: usize = 4_000_000_000;
 const STEPS_PER_NODE: usize = 40;
 /// Nodes of the first round of a proof, and by how much the rounds grow.
 const FIRST_ROUND: usize = 1_000;
-const ROUND_GROWTH: usize = 8;
-/// The first guess of the best plan: so far on the way from the bound to the plan at hand.
+const ROUND_GROWTH: usize = 4;
+/// The first guess of the best plan: so far on the way from the bound to the plan at hand. Twice as far when the last was too low,
+/// half as far when it took too many nodes.
 const FIRST_SHARE: f64 = 0.125;
 /// Models up to which a proof splits on loads; each adds two rows to the basis.
 const LOAD_MODELS: usize = 32;
@@ -223,6 +224,7 @@ impl Planner<'_> {
                 share *= 2.0;
             } else {
                 nodes *= ROUND_GROWTH;
+                share *= 0.5;
                 split_loads = !split_loads;
             }
         }
