@@ -4,7 +4,8 @@
 
 Per kind: how many of the problems are settled (proven optimal or proven impossible) by each, nodes, the ratio of the total
 times where both settle, how much worse the plan is than the best known (either solver's, if numpy's audit accepts it), and
-the worst gap left. Both use one thread and stop at the same time limit; times are of the processor. `--judge` keeps what HiGHS said between runs.
+the worst gap left. Both use one thread and stop at the same time limit; times are of the processor. `--judge` keeps what
+HiGHS said between runs.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ from omnirouter import Problem, Resource
 from omnirouter.solver import solve_problem
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from instances import KINDS, assignment_problem, batch  # noqa: E402
-from test_solver_judge import judge  # noqa: E402
+from instances import KINDS, assignment_problem, batch
+from test_solver_judge import judge
 
-SIZES = [(20, 50), (50, 17), (100, 10), (60, 10), (200, 5), (90, 11), (30, 30), (250, 4), (40, 8), (330, 3), (15, 12), (120, 6)]
+SIZES = [
+    *[(20, 50), (50, 17), (100, 10), (60, 10), (200, 5), (90, 11)],
+    *[(30, 30), (250, 4), (40, 8), (330, 3), (15, 12), (120, 6)],
+]
 GAP_SIZES = [(100, 5), (60, 10), (100, 10), (200, 5), (50, 20), (40, 8), (30, 5)]
 LIMITS = (
     "budget", "floor", "both", "tokens", "tokens-pair", "tokens-tight", "tenants", "tenants-floor", "reserved", "forbidden",
@@ -132,7 +136,8 @@ def main() -> None:
     options = parser.parse_args()
     known = json.loads(options.judge.read_text()) if options.judge and options.judge.exists() else {}
     everything = {}
-    print(f"{'kind':14} {'ours':>7} {'HiGHS':>7} {'med. nodes':>10} {'max nodes':>10} {'s':>7} {'ratio':>7} {'worse by':>9} {'gap':>8}")
+    heads = ["ours", "HiGHS", "med. nodes", "max nodes", "s", "ratio", "worse by", "gap"]
+    print(f"{'kind':14}" + "".join(f"{head:>11}" for head in heads))
     for kind in options.kinds:
         pairs = []
         for seed in range(options.first, options.first + options.seeds):
@@ -157,11 +162,9 @@ def main() -> None:
         nodes = [own["nodes"] for own, _ in pairs]
         shares_settled = [f"{sum(x['settled'] for x in side)}/{len(pairs)}" for side in zip(*pairs, strict=True)]
         gap = max((own["gap"] for own, _ in pairs if not own["infeasible"]), default=0.0)
-        print(
-            f"{kind:14} {shares_settled[0]:>7} {shares_settled[1]:>7} {np.median(nodes):10.0f} {max(nodes):10d}"
-            f" {sum(own['seconds'] for own, _ in pairs):7.1f} {ratio:6.1f}x {max(own['worse'] for own, _ in pairs):9.1e} {gap:8.1e}",
-            flush=True,
-        )
+        seconds, worse = sum(own["seconds"] for own, _ in pairs), max(own["worse"] for own, _ in pairs)
+        cells = [*shares_settled, f"{np.median(nodes):.0f}", f"{max(nodes)}", f"{seconds:.1f}", f"{ratio:.1f}x"]
+        print(f"{kind:14}" + "".join(f"{cell:>11}" for cell in [*cells, f"{worse:.1e}", f"{gap:.1e}"]), flush=True)
     if options.json:
         options.json.write_text(json.dumps(everything, indent=1))
 

@@ -6,19 +6,28 @@
 //! `>= mu_h` counts `h` times. Why this holds: rows of `C` counted once and others counted `h_1, h_2, ...` times, together
 //! `|C|` times, weigh at least `sum t`, since the `mu` of a sum is at most the sum of the `mu`.
 
-use crate::ascent::Ascent;
+use crate::ascent::{Ascended, Ascent};
+use crate::oracle::{Interrupted, Watch};
 use crate::rows::Rows;
+use crate::space::Space;
 
 /// Relative distance by which a cover must pass its limit: more than the check of a plan forgives.
 const SAFE: f64 = 1e-8;
 /// Least violation, relative to the length of the cut, worth a further limit.
 const DEEP: f64 = 0.02;
 
+/// Rounds of cuts in a space, cuts kept in all, and pairs up to which there are any.
+const CUT_ROUNDS: usize = 12;
+const MOST_CUTS: usize = 40;
+const CUT_PAIRS: usize = 20_000;
+/// Cuts are worth having when they bring the bound so much nearer to the cutoff.
+const WORTH: f64 = 0.05;
+
 /// `sum coefficient * x <= most`, met by every plan.
 #[derive(Debug, Clone)]
-pub(crate) struct Cut {
-    pub(crate) terms: Vec<(usize, f64)>,
-    pub(crate) most: f64,
+struct Cut {
+    terms: Vec<(usize, f64)>,
+    most: f64,
     depth: f64,
 }
 
@@ -30,8 +39,62 @@ struct Weight {
     weight: f64,
 }
 
+/// Adds covers of the first `n_limits` limits that the vertex breaks while they lift its value; returns the prices reached. Cuts that bring the bound
+/// no nearer to the cutoff would only make every node dearer, and are left out.
+pub(crate) fn tighten(
+    space: &mut Space,
+    n_limits: usize,
+    prices: &[f64],
+    cutoff: f64,
+    watch: &dyn Watch,
+) -> Result<Vec<f64>, Interrupted> {
+    if space.rows.model.len() > CUT_PAIRS {
+        return Ok(prices.to_vec());
+    }
+    let (plain, limit) = (space.rows.clone(), space.limit.clone());
+    let mut cuts: Vec<Cut> = Vec::new();
+    let (mut prices, mut values) = (prices.to_vec(), Vec::new());
+    loop {
+        let mut node = Ascent::new(&space.rows, space.limit.clone(), &prices);
+        if node.run(cutoff, watch)? != Ascended::Optimal {
+            break;
+        }
+        prices = node.prices().to_vec();
+        values.push(node.value());
+        let gained = |from: usize| node.value() - values[from] >= WORTH * (cutoff - values[from]);
+        let rounds = values.len() - 1;
+        if rounds > 0 && !(gained(0) || cutoff == f64::INFINITY) {
+            prices.truncate(plain.n_limits);
+            (space.rows, space.limit) = (plain, limit);
+            break;
+        }
+        let stalled = rounds > 2 && !gained(rounds - 2) && cutoff < f64::INFINITY;
+        let mut found = if stalled || rounds >= CUT_ROUNDS { vec![] } else { covers(&space.rows, n_limits, &node) };
+        // What costs nothing here is dropped.
+        let mut at = plain.n_limits;
+        let mut kept = prices[..at].to_vec();
+        cuts.retain(|_| {
+            at += 1;
+            let keep = prices[at - 1] > 0.0;
+            kept.extend(keep.then_some(prices[at - 1]));
+            keep
+        });
+        found.truncate(MOST_CUTS.saturating_sub(cuts.len()));
+        kept.extend(vec![0.0; found.len()]);
+        let done = found.is_empty();
+        cuts.extend(found);
+        prices = kept;
+        space.limit = limit.iter().copied().chain(cuts.iter().map(|cut| cut.most)).collect();
+        space.rows = with_cuts(&plain, &cuts);
+        if done {
+            break;
+        }
+    }
+    Ok(prices)
+}
+
 /// Cuts that the vertex of a node breaks, deepest first; one per limit at most, from the first `n_limits`.
-pub(crate) fn covers(rows: &Rows, n_limits: usize, node: &Ascent<'_>) -> Vec<Cut> {
+fn covers(rows: &Rows, n_limits: usize, node: &Ascent<'_>) -> Vec<Cut> {
     let mut amount = vec![0.0; rows.model.len()];
     node.key.iter().for_each(|&pair| amount[pair] = 1.0);
     node.fractions().into_iter().for_each(|(_, pair, fraction)| amount[pair] = fraction.clamp(0.0, 1.0));
@@ -168,7 +231,7 @@ fn lift(weights: &[Weight], members: &[Member], amount: &[f64]) -> Cut {
 }
 
 /// The rows with further limits, each cut in the first column where its pairs have room.
-pub(crate) fn with_cuts(rows: &Rows, cuts: &[Cut]) -> Rows {
+fn with_cuts(rows: &Rows, cuts: &[Cut]) -> Rows {
     let first = rows.n_limits as u32;
     let none = (f64::from(0_u8), first + cuts.len() as u32);
     let mut columns: Vec<Vec<(f64, u32)>> = Vec::new();
@@ -186,7 +249,6 @@ pub(crate) fn with_cuts(rows: &Rows, cuts: &[Cut]) -> Rows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ascent::Ascended;
     use crate::dense::mix;
     use crate::fixing::{by_room, Fixed};
     use crate::watch::Unwatched;

@@ -7,7 +7,7 @@
 
 use crate::ascent::{Ascended, Ascent};
 use crate::branching::{classes, divided_load, kinds, take, Candidate, Gains};
-use crate::cuts::{covers, with_cuts, Cut};
+use crate::cuts::tighten;
 use crate::fixing::{by_cost, by_room, Fixed};
 use crate::oracle::{Interrupted, Watch};
 use crate::repair::repair;
@@ -23,12 +23,6 @@ const REPAIR_EVERY: usize = 16;
 /// A node with this share of its space's pairs becomes a space of its own, down to a size where that is not worth it.
 const SHRUNK: f64 = 0.5;
 const SMALLEST_SPACE: usize = 24;
-/// Rounds of cuts in a space, cuts kept in all, and pairs up to which there are any.
-const CUT_ROUNDS: usize = 12;
-const MOST_CUTS: usize = 40;
-const CUT_PAIRS: usize = 20_000;
-/// Cuts are worth having when they bring the bound so much nearer to the cutoff.
-const WORTH: f64 = 0.05;
 
 /// Judges a plan, one pair per row; see [`search`].
 type Accept<'a> = &'a mut dyn FnMut(&[usize]) -> Result<Option<f64>, Interrupted>;
@@ -162,7 +156,9 @@ impl Tree<'_> {
 
     /// Settles every plan of a space, from prices and a bound known for it.
     fn explore(&mut self, mut space: Space, prices: &[f64], bound: f64) -> Result<(), Halt> {
-        let prices = self.cut(&mut space, prices).inspect_err(|_| self.unsettled = self.unsettled.min(bound))?;
+        let room = self.cutoff() - space.offset();
+        let prices = tighten(&mut space, self.n_limits, prices, room, self.watch)
+            .inspect_err(|_| self.unsettled = self.unsettled.min(bound))?;
         let class = classes(&space.rows);
         let root = Ascent::new(&space.rows, space.limit.clone(), &prices);
         let mut open = Open::new(&space, root, bound);
@@ -288,56 +284,6 @@ impl Tree<'_> {
         more.set_limit(self.n_limits + self.n_kinds + kind, -load.ceil());
         let nearer_last = if load - load.floor() < 0.5 { [more, fewer] } else { [fewer, more] };
         nearer_last.into_iter().for_each(|child| open.push(child, value));
-    }
-
-    /// Adds covers that the vertex breaks while they lift its value; returns the prices reached. Cuts that bring the bound
-    /// no nearer to the cutoff would only make every node dearer, and are left out.
-    fn cut(&mut self, space: &mut Space, prices: &[f64]) -> Result<Vec<f64>, Interrupted> {
-        let cutoff = self.cutoff() - space.offset();
-        let (plain, limit) = (space.rows.clone(), space.limit.clone());
-        if plain.model.len() > CUT_PAIRS {
-            return Ok(prices.to_vec());
-        }
-        let mut cuts: Vec<Cut> = Vec::new();
-        let (mut prices, mut values) = (prices.to_vec(), Vec::new());
-        loop {
-            let mut node = Ascent::new(&space.rows, space.limit.clone(), &prices);
-            if node.run(cutoff, self.watch)? != Ascended::Optimal {
-                break;
-            }
-            prices = node.prices().to_vec();
-            values.push(node.value());
-            let gained = |from: usize| node.value() - values[from] >= WORTH * (cutoff - values[from]);
-            let rounds = values.len() - 1;
-            if rounds > 0 && !(gained(0) || cutoff == f64::INFINITY) {
-                prices.truncate(plain.n_limits);
-                (space.rows, space.limit) = (plain, limit);
-                break;
-            }
-            let stalled = rounds > 2 && !gained(rounds - 2) && cutoff < f64::INFINITY;
-            let mut found =
-                if stalled || rounds >= CUT_ROUNDS { vec![] } else { covers(&space.rows, self.n_limits, &node) };
-            // What costs nothing here is dropped.
-            let mut at = plain.n_limits;
-            let mut kept = prices[..at].to_vec();
-            cuts.retain(|_| {
-                at += 1;
-                let keep = prices[at - 1] > 0.0;
-                kept.extend(keep.then_some(prices[at - 1]));
-                keep
-            });
-            found.truncate(MOST_CUTS.saturating_sub(cuts.len()));
-            kept.extend(vec![0.0; found.len()]);
-            let done = found.is_empty();
-            cuts.extend(found);
-            prices = kept;
-            space.limit = limit.iter().copied().chain(cuts.iter().map(|cut| cut.most)).collect();
-            space.rows = with_cuts(&plain, &cuts);
-            if done {
-                break;
-            }
-        }
-        Ok(prices)
     }
 }
 
