@@ -7,6 +7,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from omnirouter import Problem, Resource
+
 Kind = Literal["cont", "class", "anti", "equal", "uniform"]
 KINDS: tuple[Kind, ...] = ("cont", "class", "anti", "equal", "uniform")
 
@@ -57,6 +59,30 @@ def batch(n: int, m: int, seed: int = 0, kind: Kind = "cont") -> Batch:
     cheap = _filled(cost, caps)
     dear = float(cost.max(axis=1).sum())
     return Batch(acc, cost, caps, cheap + (0.1 + 0.4 * rng.random()) * max(dear - cheap, 0.0))
+
+
+def assignment_problem(n: int, m: int, letter: str, seed: int = 0) -> Problem:
+    """A generalised assignment problem: jobs are queries, agents are models; least cost within each agent's capacity.
+
+    Types a to d are those of Chu and Beasley (J. Heuristics 1997), type e that of Laguna, Kelly, González-Velarde and Glover
+    (Eur. J. Oper. Res. 1995), in whole numbers.
+    """
+    rng = np.random.default_rng([seed, n, m, ord(letter)])
+    if letter in "abc":
+        size, cost = rng.integers(5, 26, (n, m)), rng.integers(10, 51, (n, m))
+    elif letter == "d":
+        size = rng.integers(1, 101, (n, m))
+        cost = 111 - size + rng.integers(-10, 11, (n, m))
+    else:
+        size = np.ceil(1 - 10 * np.log(1 - rng.random((n, m)))).astype(int)
+        cost = np.ceil(1000 / size - 10 * rng.random((n, m))).astype(int)
+    room = np.floor(0.8 * size.sum(axis=0) / m)
+    if letter in "ab":
+        cheapest = cost.argmin(axis=1)
+        most = max(size[cheapest == j, j].sum() for j in range(m))
+        room = np.full(m, np.floor((1.0 if letter == "a" else 0.7) * (0.6 * 15 * n / m + 0.4 * most)))
+    limit = Resource(size.astype(float), room, per="model", name="capacity")
+    return Problem(np.zeros((n, m)), np.maximum(cost, 0).astype(float), objective="cost", resources=[limit])
 
 
 def _filled(cost: NDArray[np.float64], caps: NDArray[np.float64]) -> float:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from instances import batch
+from instances import assignment_problem, batch
 from omnirouter import Resource, Status, solve
+from omnirouter.solver import solve_problem
 
 
 def nearly_equal_rows(seed: int) -> tuple[Any, Any]:
@@ -67,3 +68,27 @@ def test_anti_correlated_costs_are_proven(seed: int) -> None:
     acc, cost, caps, budget = batch(100, 6, seed, "anti")
     solution = solve(acc, cost, caps, budget, rel_gap=0)
     assert solution.status in (Status.OPTIMAL, Status.INFEASIBLE)
+
+
+# Optima as HiGHS proves them, in seconds each.
+ASSIGNMENT = [("c", 100, 5, 0, 1771), ("c", 60, 10, 1, 869), ("c", 50, 20, 4, 634), ("c", 40, 8, 5, 658)]
+
+
+@pytest.mark.parametrize(("letter", "n", "m", "seed", "best"), ASSIGNMENT)
+def test_generalised_assignment_is_proven(letter: str, n: int, m: int, seed: int, best: int) -> None:
+    solution = solve_problem(assignment_problem(n, m, letter, seed), rel_gap=0)
+    assert solution.status is Status.OPTIMAL
+    assert solution.objective == solution.bound == best
+    assert solution.info.nodes < 40_000
+
+
+@pytest.mark.parametrize("seed", [2, pytest.param(7, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("per_pair", [False, True])
+def test_close_ratios_with_tokens_per_model_are_proven(seed: int, per_pair: bool) -> None:
+    acc, cost, caps, budget = batch(100, 10, seed, "anti")
+    rng = np.random.default_rng(seed)
+    tokens = rng.lognormal(5, 1, (100, 10 if per_pair else 1))
+    limit = Resource(tokens, 1.6 * tokens.mean(axis=1).sum() * rng.dirichlet(np.full(10, 5.0)), per="model", name="tokens")
+    solution = solve(acc, cost, caps, budget, resources=[limit], rel_gap=0)
+    assert solution.status is Status.OPTIMAL
+    assert solution.info.nodes < 200_000

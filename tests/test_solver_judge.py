@@ -51,8 +51,8 @@ def limits(problem: Problem) -> tuple[Any, NDArray[np.float64], NDArray[np.float
     return matrix, np.asarray(lower), np.asarray(upper)
 
 
-def judge(problem: Problem, *, relaxed: bool = False, time_limit: float = 30.0) -> Verdict:
-    """The whole problem, or its linear relaxation, by HiGHS."""
+def judge(problem: Problem, *, relaxed: bool = False, time_limit: float = 30.0, tolerance: float | None = 1e-9) -> Verdict:
+    """The whole problem, or its linear relaxation, by HiGHS; without a tolerance, by its own."""
     n, m = problem.acc.shape
     sign = 1.0 if problem.objective == "cost" else -1.0
     objective = (problem.cost if sign > 0 else problem.acc).astype(float).ravel()
@@ -75,7 +75,8 @@ def judge(problem: Problem, *, relaxed: bool = False, time_limit: float = 30.0) 
     highs.silent()
     options = {"mip_rel_gap": 0.0, "mip_abs_gap": 1e-9, "time_limit": time_limit, "threads": 1}
     tolerances = ("primal_feasibility_tolerance", "dual_feasibility_tolerance", "mip_feasibility_tolerance")
-    for option, value in (options | dict.fromkeys(tolerances, 1e-9)).items():
+    strict = {} if tolerance is None else dict.fromkeys(tolerances, tolerance)
+    for option, value in (options | strict).items():
         highs.setOptionValue(option, value)
     highs.passModel(lp)
     highs.run()

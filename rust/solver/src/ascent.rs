@@ -274,9 +274,18 @@ impl<'r> Ascent<'r> {
 
     /// Climbs to the top, or until the dual value reaches `cutoff`.
     pub(crate) fn run(&mut self, cutoff: f64, watch: &dyn Watch) -> Result<Ascended, Interrupted> {
+        self.run_for(cutoff, watch, 50_000 + 200 * self.limit.len())
+    }
+
+    /// The same within a number of steps; stalled when they are used up, at a point whose value is a bound as well.
+    pub(crate) fn run_for(
+        &mut self,
+        cutoff: f64,
+        watch: &dyn Watch,
+        most_steps: usize,
+    ) -> Result<Ascended, Interrupted> {
         let n_limits = self.limit.len();
         let (mut still, mut restarts) = (0, 0);
-        let most_steps = 50_000 + 200 * n_limits;
         for step in 0..most_steps {
             watch.poll()?;
             if step % 16 == 0 && cutoff.is_finite() && self.value() >= cutoff {
@@ -323,7 +332,7 @@ impl<'r> Ascent<'r> {
         for (row, positions) in rows {
             let sum: f64 = positions.iter().map(|&p| amounts[p]).sum();
             if 1.0 - sum < -TINY {
-                let largest = positions.into_iter().filter(|&p| !self.is_banned_at(p));
+                let largest = positions.into_iter().filter(|&p| !self.is_banned_at(p) && amounts[p] > TINY);
                 if let Some(position) = largest.max_by(|&a, &b| amounts[a].total_cmp(&amounts[b])) {
                     let key = self.basis.swap_key(position, self.key[row]);
                     self.set_key(row, key);

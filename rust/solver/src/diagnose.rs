@@ -13,7 +13,7 @@ use crate::solution::Conflict;
 const MOST_LIMITS: usize = 12;
 /// Gap of these solves, and the share of the nodes they may visit: the proof that there is no plan stands already.
 const NEAREST_GAP: f64 = 1e-6;
-const NODE_SHARE: usize = 100;
+const NODE_SHARE: usize = 500;
 /// Prices below this, beside the largest, are taken for rounding errors where the others do without them.
 const NOISE: f64 = 1e-9;
 /// Prices of limits above which a limit holds another, in the units of the rows.

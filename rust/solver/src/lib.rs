@@ -30,11 +30,14 @@
 
 mod ascent;
 mod basis;
+mod branching;
 mod calendar;
 mod columns;
+mod cuts;
 mod dense;
 mod diagnose;
 mod error;
+mod fixing;
 mod grid;
 mod kernel;
 mod lanes;
@@ -52,6 +55,7 @@ mod search;
 mod settings;
 mod solution;
 mod solve;
+mod space;
 mod sums;
 mod watch;
 

@@ -16,7 +16,10 @@ const GAP_WORK: usize = 4_000_000_000;
 const STEPS_PER_NODE: usize = 40;
 /// Nodes of the first round of a proof, and by how much the rounds grow.
 const FIRST_ROUND: usize = 1_000;
-const ROUND_GROWTH: usize = 8;
+const ROUND_GROWTH: usize = 4;
+/// The first guess of the best plan: so far on the way from the bound to the plan at hand. Twice as far when the last was too low,
+/// half as far when it took too many nodes.
+const FIRST_SHARE: f64 = 0.125;
 /// Models up to which a proof splits on loads; each adds two rows to the basis.
 const LOAD_MODELS: usize = 32;
 /// Sums nearer to a limit than this, relative to it, are not trusted to say whether it holds.
@@ -199,22 +202,47 @@ impl Planner<'_> {
         proves: bool,
     ) -> Result<Found, Interrupted> {
         if !proves {
-            return self.search_once(oracle, rows, relaxed, CORE_NODES, false);
+            return self.search_once(oracle, rows, relaxed, CORE_NODES, false, f64::INFINITY);
         }
         let turns = oracle.n_models() <= LOAD_MODELS;
         let mut left = self.node_limit(rows);
         let mut nodes = if turns { FIRST_ROUND } else { left };
-        let (mut bound, mut split_loads) = (f64::NEG_INFINITY, turns);
+        let (mut bound, mut split_loads, mut share) = (f64::NEG_INFINITY, turns, FIRST_SHARE);
         loop {
-            let mut found = self.search_once(oracle, rows, relaxed, nodes.min(left), split_loads)?;
+            let guess = self.guess(rows, relaxed, bound, share);
+            let units = Units { scale: relaxed.scale.objective, fixed: rows.fixed_objective.value() };
+            let mut found = self.search_once(oracle, rows, relaxed, nodes.min(left), split_loads, guess)?;
             found.bound = found.bound.max(bound);
             left -= found.nodes.min(left);
+            bound = found.bound;
+            let below = found.complete && guess < units.to_rows(self.out.objective);
+            if below {
+                found.complete = false;
+            }
             if found.complete || found.interrupted.is_some() || left == 0 || self.is_done() {
                 return Ok(found);
             }
-            bound = found.bound;
-            nodes *= ROUND_GROWTH;
-            split_loads = !split_loads;
+            if below {
+                // The guess was too low: that is proven now.
+                share *= 2.0;
+            } else {
+                nodes *= ROUND_GROWTH;
+                share *= 0.5;
+                split_loads = !split_loads;
+            }
+        }
+    }
+
+    /// A value, in the units of the rows, below which the best plan may be: a small way from the bound to the plan at hand. A
+    /// search below it drops most pairs at once; infinity to search below the plan.
+    fn guess(&self, rows: &Rows, relaxed: &Relaxed, bound: f64, share: f64) -> f64 {
+        let units = Units { scale: relaxed.scale.objective, fixed: rows.fixed_objective.value() };
+        let (bound, best) = (bound.max(units.to_rows(relaxed.bound)), units.to_rows(self.out.objective));
+        let guess = bound + share * (best - bound);
+        if share < 1.0 && guess.is_finite() && best - guess > 4.0 * self.resolution(rows, relaxed) {
+            guess
+        } else {
+            f64::INFINITY
         }
     }
 
@@ -225,6 +253,7 @@ impl Planner<'_> {
         relaxed: &Relaxed,
         node_limit: usize,
         split_loads: bool,
+        guess: f64,
     ) -> Result<Found, Interrupted> {
         let units = Units { scale: relaxed.scale.objective, fixed: rows.fixed_objective.value() };
         let mut limit = left_over(oracle, self.goal, rows, &relaxed.scale);
@@ -236,7 +265,7 @@ impl Planner<'_> {
             allowed.max(finest)
         };
         let best = units.to_rows(self.out.objective);
-        let cutoff = if best.is_finite() { best - margin(best) } else { f64::INFINITY };
+        let cutoff = if best.is_finite() { (best - margin(best)).min(guess) } else { f64::INFINITY };
         let task = Task { cutoff, target: units.to_rows(self.target()), margin: &margin, node_limit, split_loads };
         self.report("search", rows)?;
         let watch = self.watch;

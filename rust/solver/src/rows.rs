@@ -239,7 +239,7 @@ impl Rows {
         .sum()
     }
 
-    fn copy_pair(&self, pair: usize, out: &mut Self) {
+    pub(crate) fn copy_pair(&self, pair: usize, out: &mut Self) {
         let at = pair * self.n_resources..(pair + 1) * self.n_resources;
         let usage = self.usage[at.clone()].iter().copied().zip(self.limit[at].iter().copied());
         out.push_pair(self.model[pair], self.objective[pair], usage);
@@ -252,16 +252,27 @@ impl Rows {
         if n_kinds == 0 {
             return self.clone();
         }
-        let (mut out, first) = (Self::new(self.n_resources + 2, self.n_limits + 2 * n_kinds), self.n_limits as u32);
-        out.fixed_objective = self.fixed_objective.emptied();
+        let first = self.n_limits as u32;
+        let up = kind.iter().map(|&kind| (1.0, first + kind)).collect();
+        let down = kind.iter().map(|&kind| (-1.0, first + n_kinds as u32 + kind)).collect();
+        self.with_columns(&[up, down], 2 * n_kinds)
+    }
+
+    /// The same pairs with further resources, (amount, limit) per pair, and further limits after the others.
+    pub(crate) fn with_columns(&self, columns: &[Vec<(f64, u32)>], n_more: usize) -> Self {
+        let first = self.n_limits as u32;
+        let none = |limit: u32| if limit == first { first + n_more as u32 } else { limit };
+        let mut out = Self::new(self.n_resources + columns.len(), self.n_limits + n_more);
+        out.fixed_objective = self.fixed_objective;
+        let largest = columns.iter().flatten().fold(0.0, |most: f64, (amount, _)| most.max(amount.abs()));
+        out.fixed_usage[self.n_limits..].fill(GridSum::of(largest));
         out.fixed_usage.iter_mut().zip(&self.fixed_usage).for_each(|(sum, own)| *sum = own.emptied());
         for row in 0..self.len() {
             for pair in self.pairs(row) {
                 let at = pair * self.n_resources..(pair + 1) * self.n_resources;
-                let none = |limit: u32| if limit == first { first + 2 * n_kinds as u32 } else { limit };
                 let own = self.usage[at.clone()].iter().copied().zip(self.limit[at].iter().map(|&k| none(k)));
-                let (up, down) = (first + kind[pair], first + n_kinds as u32 + kind[pair]);
-                out.push_pair(self.model[pair], self.objective[pair], own.chain([(1.0, up), (-1.0, down)]));
+                let more = columns.iter().map(|column| column[pair]);
+                out.push_pair(self.model[pair], self.objective[pair], own.chain(more));
             }
             out.end_row(self.query[row]);
         }

@@ -1,28 +1,28 @@
 //! Branch and bound: from the relaxation on some rows to their best plan.
 //!
-//! Dives from the open node of least bound; each node goes on from its parent's basis, so it costs a few steps of the ascent. Equal rows are branched on
-//! together (orbital branching, Ostrowski et al. 2011): either one of them takes the model, or none does.
-
-use std::collections::HashMap;
+//! Dives from the open node of least bound; each node goes on from its parent's basis, so it costs a few steps of the ascent.
+//! What no better plan uses is dropped, and once half of the pairs are gone the rest is searched as a problem of its own, with
+//! cuts of its own. Equal rows are branched on together (orbital branching, Ostrowski et al. 2011): either one of them takes
+//! the model, or none does.
 
 use crate::ascent::{Ascended, Ascent};
+use crate::branching::{classes, divided_load, kinds, take, Candidate, Gains};
+use crate::cuts::tighten;
+use crate::fixing::{by_cost, by_room, Fixed};
 use crate::oracle::{Interrupted, Watch};
 use crate::repair::repair;
 use crate::rows::Rows;
+use crate::space::Space;
 
 /// Fractions closer than this to 0 or 1 count as whole.
 const WHOLE: f64 = 1e-7;
-/// Loads closer than this to a whole number count as whole.
-const LOAD_WHOLE: f64 = 1e-6;
-/// Kinds of pairs, and parts of the rows, that a search counts loads for.
-const MOST_KINDS: usize = 48;
-const MOST_PARTS: usize = 4;
-/// Ratio of neighbours in sorted order at which the rows are parted.
-const JUMP: f64 = 1.5;
 /// Memory for open nodes.
 const OPEN_BYTES: usize = 1 << 26;
 /// Once there is a plan, a repair is tried on one node in so many.
 const REPAIR_EVERY: usize = 16;
+/// A node with this share of its space's pairs becomes a space of its own, down to a size where that is not worth it.
+const SHRUNK: f64 = 0.5;
+const SMALLEST_SPACE: usize = 24;
 
 /// Judges a plan, one pair per row; see [`search`].
 type Accept<'a> = &'a mut dyn FnMut(&[usize]) -> Result<Option<f64>, Interrupted>;
@@ -68,244 +68,248 @@ pub(crate) fn search(
     let unlimited = [rows.len() as f64, 0.0].into_iter().flat_map(|limit| std::iter::repeat_n(limit, n_kinds));
     let limit: Vec<f64> = limit.into_iter().chain(unlimited).collect();
     let prices: Vec<f64> = prices.iter().copied().chain(vec![0.0; 2 * n_kinds]).collect();
-    let node_bytes = 8 * (limit.len() * (limit.len() + 4) + 2 * rows.len()) + rows.model.len();
     let mut tree = Tree {
-        rows: &extended,
-        kind,
+        n_limits: rows.n_limits,
         n_kinds,
-        classes: classes(rows),
         task,
         watch,
-        open: Vec::new(),
-        most_open: (OPEN_BYTES / node_bytes.max(1)).max(16),
+        accept,
+        gains: Gains::new(),
         nodes: 0,
-        diving: false,
         best: None,
         unsettled: f64::INFINITY,
     };
-    let interrupted = tree.explore(Ascent::new(&extended, limit, &prices), accept).err();
-    let open = tree.open.iter().map(|(_, bound)| *bound).fold(tree.unsettled, f64::min);
-    let complete = interrupted.is_none() && tree.open.is_empty() && tree.unsettled == f64::INFINITY;
-    let bound = open.min(tree.cutoff());
+    let ended = tree.explore(Space::whole(extended, limit, kind), &prices, f64::NEG_INFINITY);
+    let interrupted = match ended {
+        Err(Halt::Interrupted(stop)) => Some(stop),
+        _ => None,
+    };
+    let complete = ended.is_ok() && tree.unsettled == f64::INFINITY;
+    let bound = tree.unsettled.min(tree.cutoff());
     Found { bound, complete, nodes: tree.nodes, interrupted }
 }
 
-struct Tree<'r, 't> {
-    rows: &'r Rows,
-    /// The kind of each pair, where loads may be split on.
-    kind: Vec<u32>,
+/// Why an exploration stops before all is settled.
+enum Halt {
+    Interrupted(Interrupted),
+    /// The nodes are used up, or the plan is good enough.
+    Enough,
+}
+
+impl From<Interrupted> for Halt {
+    fn from(stop: Interrupted) -> Self {
+        Self::Interrupted(stop)
+    }
+}
+
+struct Tree<'t> {
+    /// Limits of the problem; those of loads and cuts follow.
+    n_limits: usize,
     n_kinds: usize,
-    classes: Vec<usize>,
     task: &'t Task<'t>,
     watch: &'t dyn Watch,
-    open: Vec<(Ascent<'r>, f64)>,
-    /// Beyond so many open nodes the search goes depth first only.
-    most_open: usize,
+    accept: Accept<'t>,
+    gains: Gains,
     nodes: usize,
-    /// Whether the last node pushed is to be visited next.
-    diving: bool,
     best: Option<f64>,
     /// Least bound of the nodes that were given up.
     unsettled: f64,
 }
 
-impl<'r> Tree<'r, '_> {
+/// Nodes of a space still to be visited, with their bounds.
+struct Open<'s> {
+    nodes: Vec<(Ascent<'s>, f64)>,
+    /// Beyond so many the search goes depth first only.
+    most: usize,
+    /// Whether the last node pushed is to be visited next.
+    diving: bool,
+}
+
+impl<'s> Open<'s> {
+    fn new(space: &Space, root: Ascent<'s>, bound: f64) -> Self {
+        let (pairs, limits) = (space.rows.model.len(), space.limit.len());
+        let bytes = 8 * (limits * (limits + 4) + 2 * space.rows.len()) + pairs;
+        Self { nodes: vec![(root, bound)], most: (OPEN_BYTES / bytes.max(1)).max(16), diving: false }
+    }
+
+    fn push(&mut self, node: Ascent<'s>, bound: f64) {
+        self.nodes.push((node, bound));
+        self.diving = true;
+    }
+
+    /// Goes down while the last split gave a node to go down to, else on from the least bound.
+    fn next(&mut self) -> Option<(Ascent<'s>, f64)> {
+        let dived = std::mem::replace(&mut self.diving, false);
+        if dived || self.nodes.len() > self.most {
+            return self.nodes.pop();
+        }
+        let bounds = self.nodes.iter().enumerate().map(|(at, (_, bound))| (*bound, at));
+        let (_, at) = bounds.min_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)))?;
+        Some(self.nodes.swap_remove(at))
+    }
+}
+
+impl Tree<'_> {
     fn cutoff(&self) -> f64 {
         self.best.map_or(self.task.cutoff, |best| (best - (self.task.margin)(best)).min(self.task.cutoff))
     }
 
-    fn explore(&mut self, root: Ascent<'r>, accept: Accept<'_>) -> Result<(), Interrupted> {
-        self.open.push((root, f64::NEG_INFINITY));
-        while let Some((mut node, parent)) = self.next_node() {
-            if parent >= self.cutoff() {
-                continue;
-            }
-            if self.nodes >= self.task.node_limit || self.best.is_some_and(|best| best <= self.task.target) {
-                self.open.push((node, parent));
+    /// Settles every plan of a space, from prices and a bound known for it.
+    fn explore(&mut self, mut space: Space, prices: &[f64], bound: f64) -> Result<(), Halt> {
+        let room = self.cutoff() - space.offset();
+        let prices = tighten(&mut space, self.n_limits, prices, room, self.watch)
+            .inspect_err(|_| self.unsettled = self.unsettled.min(bound))?;
+        let class = classes(&space.rows);
+        let root = Ascent::new(&space.rows, space.limit.clone(), &prices);
+        let mut open = Open::new(&space, root, bound);
+        while let Some((node, parent)) = open.next() {
+            let visited = if parent >= self.cutoff() {
+                Ok(())
+            } else if self.nodes >= self.task.node_limit || self.best.is_some_and(|best| best <= self.task.target) {
                 self.unsettled = self.unsettled.min(parent);
-                return Ok(());
-            }
-            self.nodes += 1;
-            let ended = match node.run(self.cutoff(), self.watch) {
-                Ok(ended) => ended,
-                Err(stop) => {
-                    self.open.push((node, parent));
-                    return Err(stop);
-                }
+                Err(Halt::Enough)
+            } else {
+                self.nodes += 1;
+                self.visit(&space, &class, node, parent, &mut open)
             };
-            match ended {
-                Ascended::Optimal => self.branch(node, accept)?,
-                Ascended::Cutoff | Ascended::Unbounded(_) => {}
-                Ascended::Stalled => self.unsettled = self.unsettled.min(node.value()),
+            if visited.is_err() {
+                self.unsettled = open.nodes.iter().map(|(_, bound)| *bound).fold(self.unsettled, f64::min);
+                return visited;
             }
         }
         Ok(())
     }
 
-    /// Goes down while the last split gave a node to go down to, else on from the least bound.
-    fn next_node(&mut self) -> Option<(Ascent<'r>, f64)> {
-        let dived = std::mem::replace(&mut self.diving, false);
-        if dived || self.open.len() > self.most_open {
-            return self.open.pop();
+    /// Climbs to the vertex of a node, drops what no better plan uses, and settles or splits what is left.
+    fn visit<'s>(
+        &mut self,
+        space: &'s Space,
+        class: &[usize],
+        mut node: Ascent<'s>,
+        parent: f64,
+        open: &mut Open<'s>,
+    ) -> Result<(), Halt> {
+        let offset = space.offset();
+        loop {
+            let ended = node.run(self.cutoff() - offset, self.watch);
+            match ended.inspect_err(|_| self.unsettled = self.unsettled.min(parent))? {
+                Ascended::Optimal => {}
+                Ascended::Cutoff | Ascended::Unbounded(_) => return Ok(()),
+                Ascended::Stalled => {
+                    self.unsettled = self.unsettled.min(node.value() + offset);
+                    return Ok(());
+                }
+            }
+            let value = node.value();
+            by_cost(&space.rows, &mut node, value, self.cutoff() - offset);
+            match by_room(&space.rows, &mut node) {
+                Fixed::Same => break,
+                Fixed::Moved => {}
+                Fixed::Empty => return Ok(()),
+            }
         }
-        let bounds = self.open.iter().enumerate().map(|(at, (_, bound))| (*bound, at));
-        let (_, at) = bounds.min_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)))?;
-        Some(self.open.swap_remove(at))
+        let value = node.value() + offset;
+        let below = self.branch(space, class, node, value, open);
+        let Some(node) = below.inspect_err(|_| self.unsettled = self.unsettled.min(value))? else { return Ok(()) };
+        let prices = node.prices().to_vec();
+        self.explore(space.below(&node), &prices, value)
     }
 
-    /// Takes the vertex as a plan where it is whole, or splits the node in two.
-    fn branch(&mut self, node: Ascent<'r>, accept: Accept<'_>) -> Result<(), Interrupted> {
-        let value = node.value();
+    /// Takes the vertex as a plan where it is whole, or splits the node in two; returns it where it is to be searched as a
+    /// space of its own.
+    fn branch<'s>(
+        &mut self,
+        space: &'s Space,
+        class: &[usize],
+        node: Ascent<'s>,
+        value: f64,
+        open: &mut Open<'s>,
+    ) -> Result<Option<Ascent<'s>>, Halt> {
         let fractions = node.fractions();
-        let mut plan = node.key.clone();
-        let mut most = vec![];
+        let mut choice = node.key.clone();
+        let mut most: Vec<Candidate> = vec![];
         for &(row, pair, fraction) in &fractions {
             match most.last_mut() {
-                Some((last, best)) if *last == row && fraction > *best => (*best, plan[row]) = (fraction, pair),
-                Some((last, _)) if *last == row => {}
-                _ => {
-                    plan[row] = pair;
-                    most.push((row, fraction));
-                }
+                Some(last) if last.row == row && fraction > last.fraction => *last = Candidate { row, pair, fraction },
+                Some(last) if last.row == row => {}
+                _ => most.push(Candidate { row, pair, fraction }),
             }
         }
-        let accepted = accept(&plan)?;
-        self.keep(accepted);
-        let whole = most.iter().all(|(_, fraction)| *fraction >= 1.0 - WHOLE);
-        if !whole && (self.best.is_none() || self.nodes < REPAIR_EVERY || self.nodes.is_multiple_of(REPAIR_EVERY)) {
-            let mut repaired = plan.clone();
-            let open = |pair: usize| !node.is_banned(pair);
-            if repair(self.rows, node.limits(), node.prices(), &open, &mut repaired) {
-                let repaired = accept(&repaired)?;
-                self.keep(repaired);
+        most.iter().for_each(|candidate| choice[candidate.row] = candidate.pair);
+        let accepted = self.offer(space, &choice)?;
+        most.retain(|candidate| candidate.fraction < 1.0 - WHOLE);
+        if !most.is_empty()
+            && (self.best.is_none() || self.nodes < REPAIR_EVERY || self.nodes.is_multiple_of(REPAIR_EVERY))
+        {
+            let mut repaired = choice.clone();
+            let allowed = |pair: usize| !node.is_banned(pair);
+            if repair(&space.rows, node.limits(), node.prices(), &allowed, &mut repaired) {
+                self.offer(space, &repaired)?;
             }
         }
-        if let Some((kind, load)) = self.divided_load(&node, &fractions) {
-            self.split_load(&node, kind, load, value);
-            return Ok(());
+        if most.is_empty() && accepted {
+            return Ok(None);
         }
-        let accepted = accepted.filter(|_| whole);
-        let split = most.iter().filter(|(_, fraction)| *fraction < 1.0 - WHOLE).min_by(|a, b| a.1.total_cmp(&b.1));
-        let row = match (split, accepted) {
-            (Some((row, _)), _) => *row,
-            (None, Some(_)) => return Ok(()),
-            // Whole, but a limit is missed by less than the ascent can tell: split where a choice is left.
-            (None, None) => match self.undecided(&node) {
-                Some(row) => row,
-                None => return Ok(()),
-            },
-        };
-        self.split(node, row, plan[row], value);
-        Ok(())
+        let pairs = space.rows.model.len();
+        let left = (0..pairs).filter(|&pair| !node.is_banned(pair)).count();
+        if pairs > SMALLEST_SPACE && left as f64 <= SHRUNK * pairs as f64 {
+            return Ok(Some(node));
+        }
+        if let Some((kind, load)) = divided_load(&space.kind, self.n_kinds, &node, &fractions) {
+            self.split_load(&node, kind, load, value, open);
+            return Ok(None);
+        }
+        let cutoff = self.cutoff() - space.offset();
+        let chosen = self.gains.choose(space, &node, &most, value - space.offset(), cutoff, self.watch)?;
+        // Whole, but a limit is missed by less than the ascent can tell: split where a choice is left.
+        if let Some(candidate) = chosen.or_else(|| undecided(&space.rows, &node)) {
+            split(&space.rows, class, node, candidate, value, open);
+        }
+        Ok(None)
     }
 
-    /// The kind of pairs whose load is farthest from a whole number at the vertex.
-    fn divided_load(&self, node: &Ascent<'r>, fractions: &[(usize, usize, f64)]) -> Option<(usize, f64)> {
-        let mut loads = vec![0.0; self.n_kinds];
-        if self.n_kinds == 0 {
-            return None;
-        }
-        node.key.iter().for_each(|&pair| loads[self.kind[pair] as usize] += 1.0);
-        for &(row, pair, fraction) in fractions {
-            loads[self.kind[pair] as usize] += fraction - f64::from(u8::from(pair == node.key[row]));
-        }
-        let far = |load: f64| (load - load.round()).abs();
-        let (kind, load) = loads.into_iter().enumerate().max_by(|a, b| far(a.1).total_cmp(&far(b.1)))?;
-        (far(load) > LOAD_WHOLE).then_some((kind, load))
-    }
-
-    /// Pushes "at least the next whole load" and "at most the last", the nearer one to be visited first.
-    fn split_load(&mut self, node: &Ascent<'r>, kind: usize, load: f64, value: f64) {
-        let first = self.rows.n_limits - 2 * self.n_kinds;
-        let (mut fewer, mut more) = (node.clone(), node.clone());
-        fewer.set_limit(first + kind, load.floor());
-        more.set_limit(first + self.n_kinds + kind, -load.ceil());
-        let nearer_last = if load - load.floor() < 0.5 { [more, fewer] } else { [fewer, more] };
-        self.open.extend(nearer_last.into_iter().map(|child| (child, value)));
-        self.diving = true;
-    }
-
-    fn keep(&mut self, objective: Option<f64>) {
+    /// Shows a plan to the caller; whether it meets every limit.
+    fn offer(&mut self, space: &Space, choice: &[usize]) -> Result<bool, Interrupted> {
+        let objective = (self.accept)(&space.plan(choice))?;
         if let Some(objective) = objective.filter(|&objective| self.best.is_none_or(|best| objective < best)) {
             self.best = Some(objective);
         }
+        Ok(objective.is_some())
     }
 
-    fn undecided(&self, node: &Ascent<'r>) -> Option<usize> {
-        let open = |row: usize| self.rows.pairs(row).filter(|&pair| !node.is_banned(pair)).count();
-        (0..self.rows.len()).find(|&row| open(row) > 1)
-    }
-
-    /// Pushes "no equal row takes the model" and then, to be visited first, "this row takes it".
-    fn split(&mut self, node: Ascent<'r>, row: usize, pair: usize, value: f64) {
-        let offset = pair - self.rows.start[row];
-        let same = |node: &Ascent<'r>, other: usize| {
-            let (a, b) = (self.rows.pairs(row), self.rows.pairs(other));
-            a.zip(b).all(|(p, q)| node.is_banned(p) == node.is_banned(q))
-        };
-        let equals = (0..self.rows.len()).filter(|&other| self.classes[other] == self.classes[row]);
-        let equals: Vec<usize> = equals.filter(|&other| same(&node, other)).collect();
-        let mut without = node.clone();
-        if equals.into_iter().all(|other| without.ban(other, self.rows.start[other] + offset)) {
-            self.open.push((without, value));
-        }
-        let mut with = node;
-        let others: Vec<usize> = self.rows.pairs(row).filter(|&p| p != pair && !with.is_banned(p)).collect();
-        if others.into_iter().all(|other| with.ban(row, other)) {
-            self.open.push((with, value));
-            self.diving = true;
-        }
+    /// Pushes "at least the next whole load" and "at most the last", the nearer one to be visited first.
+    fn split_load<'s>(&self, node: &Ascent<'s>, kind: usize, load: f64, value: f64, open: &mut Open<'s>) {
+        let (mut fewer, mut more) = (node.clone(), node.clone());
+        fewer.set_limit(self.n_limits + kind, load.floor());
+        more.set_limit(self.n_limits + self.n_kinds + kind, -load.ceil());
+        let nearer_last = if load - load.floor() < 0.5 { [more, fewer] } else { [fewer, more] };
+        nearer_last.into_iter().for_each(|child| open.push(child, value));
     }
 }
 
-/// The kind of each pair, and their number: the model, and how much is at stake in the row.
-///
-/// Rows are sorted by the spread of what their pairs cost and use, and parted where that jumps: counting the dear ones on a
-/// model is what a cover inequality of the knapsack would do.
-fn kinds(rows: &Rows) -> (Vec<u32>, usize) {
-    let n_models = rows.model.iter().max().map_or(0, |&last| last as usize + 1);
-    let most_parts = (MOST_KINDS / n_models.max(1)).clamp(1, MOST_PARTS);
-    let mut stakes: Vec<(f64, usize)> = (0..rows.len()).map(|row| (stake(rows, row), row)).collect();
-    stakes.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    let ratio = |at: usize| stakes[at].0 / stakes[at - 1].0.max(f64::MIN_POSITIVE);
-    let mut jumps: Vec<usize> = (1..stakes.len()).filter(|&at| ratio(at) > JUMP).collect();
-    jumps.sort_by(|&a, &b| ratio(b).total_cmp(&ratio(a)));
-    jumps.truncate(most_parts - 1);
-    let mut kind = vec![0; rows.model.len()];
-    for (at, &(_, row)) in stakes.iter().enumerate() {
-        let part = jumps.iter().filter(|&&jump| jump <= at).count();
-        rows.pairs(row).for_each(|pair| kind[pair] = (part * n_models) as u32 + rows.model[pair]);
-    }
-    (kind, n_models * (jumps.len() + 1))
+fn undecided(rows: &Rows, node: &Ascent<'_>) -> Option<Candidate> {
+    let open = |row: usize| rows.pairs(row).filter(|&pair| !node.is_banned(pair)).count();
+    let row = (0..rows.len()).find(|&row| open(row) > 1)?;
+    Some(Candidate { row, pair: node.key[row], fraction: 1.0 })
 }
 
-/// The spread of the objective and of each resource within a row, added up in the scaled units.
-fn stake(rows: &Rows, row: usize) -> f64 {
-    let spread = |values: &mut dyn Iterator<Item = f64>| {
-        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
-        high - low
+/// Pushes "no equal row takes the model" and then, to be visited first, "this row takes it".
+fn split<'s>(rows: &Rows, class: &[usize], node: Ascent<'s>, at: Candidate, value: f64, open: &mut Open<'s>) {
+    let offset = at.pair - rows.start[at.row];
+    let same = |node: &Ascent<'_>, other: usize| {
+        let (a, b) = (rows.pairs(at.row), rows.pairs(other));
+        a.zip(b).all(|(p, q)| node.is_banned(p) == node.is_banned(q))
     };
-    let mut stake = spread(&mut rows.pairs(row).map(|pair| rows.objective[pair]));
-    for r in 0..rows.n_resources {
-        stake += spread(&mut rows.pairs(row).map(|pair| rows.usage[pair * rows.n_resources + r]));
+    let equals: Vec<usize> =
+        (0..rows.len()).filter(|&other| class[other] == class[at.row] && same(&node, other)).collect();
+    let mut without = node.clone();
+    if equals.into_iter().all(|other| without.ban(other, rows.start[other] + offset)) {
+        open.nodes.push((without, value));
     }
-    stake
-}
-
-/// A number per row, equal for rows with the same pairs.
-fn classes(rows: &Rows) -> Vec<usize> {
-    let mut seen: HashMap<Vec<u64>, usize> = HashMap::new();
-    (0..rows.len())
-        .map(|row| {
-            let pairs = rows.pairs(row);
-            let terms = pairs.start * rows.n_resources..pairs.end * rows.n_resources;
-            let mut signature: Vec<u64> = rows.objective[pairs].iter().map(|x| x.to_bits()).collect();
-            signature.extend(rows.usage[terms.clone()].iter().map(|x| x.to_bits()));
-            signature.extend(rows.limit[terms].iter().map(|&k| u64::from(k)));
-            let next = seen.len();
-            *seen.entry(signature).or_insert(next)
-        })
-        .collect()
+    let mut with = node;
+    if take(rows, &mut with, at) {
+        open.push(with, value);
+    }
 }
 
 /// The largest power of two of which every number is a multiple, or 0 where that is too fine to be of use.

@@ -43,6 +43,12 @@ pub struct Instance {
     pub min_accuracy_sum: Option<f64>,
     pub groups: Option<(Vec<u32>, Vec<f64>)>,
     pub tokens: Option<(Vec<f64>, Vec<f64>)>,
+    /// Tokens of each pair, and at most so many per model.
+    pub pair_tokens: Option<(Vec<f64>, Vec<f64>)>,
+    /// At least so many queries per model.
+    pub reserved: Option<Vec<f64>>,
+    /// At least so much accuracy per tenant of `groups`.
+    pub group_floors: Option<Vec<f64>>,
     pub allowed: Option<Vec<bool>>,
     pub minimise_cost: bool,
 }
@@ -68,13 +74,27 @@ impl Instance {
         if let Some((tokens, limits)) = &self.tokens {
             add("tokens", Usage::PerQuery(tokens), Scope::Model, Relation::AtMost, limits.clone());
         }
+        if let Some((_, limits)) = &self.pair_tokens {
+            add("pair_tokens", Usage::Dense(2), Scope::Model, Relation::AtMost, limits.clone());
+        }
+        if let Some(limits) = &self.reserved {
+            add("reserved", Usage::One(1.0), Scope::Model, Relation::AtLeast, limits.clone());
+        }
+        if let (Some((groups, _)), Some(limits)) = (&self.groups, &self.group_floors) {
+            add("tenant_floor", Usage::Dense(0), Scope::Group(groups), Relation::AtLeast, limits.clone());
+        }
+        let input = |name: &str, data, nonnegative| Input {
+            name: name.into(),
+            data: Matrix::F64(data),
+            nonnegative,
+            at_most: f64::INFINITY,
+        };
+        let mut inputs = vec![input("acc", &self.acc, false), input("cost", &self.cost, true)];
+        inputs.extend(self.pair_tokens.iter().map(|(tokens, _)| input("tokens", tokens, true)));
         Problem {
             n_queries: self.n,
             n_models: self.m,
-            inputs: vec![
-                Input { name: "acc".into(), data: Matrix::F64(&self.acc), nonnegative: false, at_most: f64::INFINITY },
-                Input { name: "cost".into(), data: Matrix::F64(&self.cost), nonnegative: true, at_most: f64::INFINITY },
-            ],
+            inputs,
             objective: usize::from(self.minimise_cost),
             sense: if self.minimise_cost { Sense::Minimise } else { Sense::Maximise },
             resources,
@@ -111,9 +131,26 @@ impl Instance {
             let used = |j| plan.iter().zip(tokens).filter(|(&x, _)| x == j).map(|(_, t)| t).sum::<f64>();
             (0..self.m).all(|j| at_most(used(j), limits[j]))
         });
+        let pair_tokens = self.pair_tokens.as_ref().is_none_or(|(tokens, limits)| {
+            let used = |j: usize| {
+                plan.iter().enumerate().filter(|(_, &x)| x == j).map(|(i, _)| tokens[i * self.m + j]).sum::<f64>()
+            };
+            (0..self.m).all(|j| at_most(used(j), limits[j]))
+        });
+        let reserved = self.reserved.as_ref().is_none_or(|least| {
+            (0..self.m).all(|j| at_most(-(plan.iter().filter(|&&x| x == j).count() as f64), -least[j]))
+        });
+        let group_floors = self.groups.as_ref().zip(self.group_floors.as_ref()).is_none_or(|((groups, _), least)| {
+            let reached = |g: usize| {
+                let own = plan.iter().enumerate().filter(|(i, _)| groups[*i] as usize == g);
+                own.map(|(i, &j)| self.acc[i * self.m + j]).sum::<f64>()
+            };
+            (0..least.len()).all(|g| at_most(-reached(g), -least[g]))
+        });
+        let further = pair_tokens && reserved && group_floors;
         let allowed = self.allowed.as_ref();
         let open = allowed.is_none_or(|a| plan.iter().enumerate().all(|(i, &j)| a[i * self.m + j]));
-        budget && floor && caps && groups && tokens && open
+        budget && floor && caps && groups && tokens && further && open
     }
 
     /// The best objective over all plans, by trying every one; limits are moved by `slack` (relative).
@@ -175,6 +212,9 @@ pub fn tiny(seed: u64) -> Instance {
         min_accuracy_sum: None,
         groups: None,
         tokens: None,
+        pair_tokens: None,
+        reserved: None,
+        group_floors: None,
         allowed: None,
         minimise_cost: random.below(2) == 0,
     };
@@ -206,6 +246,20 @@ pub fn tiny(seed: u64) -> Instance {
     }
     if random.below(4) == 0 {
         instance.allowed = Some((0..n * m).map(|_| random.below(5) > 0).collect());
+    }
+    if random.below(4) == 0 {
+        let tokens: Vec<f64> =
+            (0..n * m).map(|_| [random.unit(), 1.0 + random.below(4) as f64][random.below(2)]).collect();
+        let used = |j| plan.iter().enumerate().filter(|(_, &x)| x == j).map(|(i, _)| tokens[i * m + j]).sum::<f64>();
+        let limits = (0..m).map(|j| used(j) * [1.0, 1.3][random.below(2)]).collect();
+        instance.pair_tokens = Some((tokens, limits));
+    }
+    if random.below(6) == 0 {
+        let load = |j| plan.iter().filter(|&&x| x == j).count();
+        instance.reserved = Some((0..m).map(|j| (load(j) - load(j).min(random.below(2))) as f64).collect());
+    }
+    if instance.groups.is_some() && random.below(2) == 0 {
+        instance.group_floors = Some(vec![accuracy * factor * 0.4; 2]);
     }
     instance
 }
