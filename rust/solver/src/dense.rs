@@ -166,7 +166,6 @@ impl DualOracle for DenseOracle<'_> {
     }
 
     fn tally(&mut self, assignment: &[i32]) -> Result<Tally, Interrupted> {
-        self.passes += 1;
         let data = &self.data;
         let n = data.problem.n_queries;
         // A plan at hand is added up even after a stop.

@@ -19,6 +19,15 @@ const FIRST_SAMPLE: usize = 256;
 const SAMPLE_PER_LIMIT: usize = 4;
 /// From one level to the next.
 const GROWTH: usize = 8;
+/// No sample is a larger part of the rows than one in so many, small ones apart.
+const LARGEST_PART: usize = 16;
+const SMALL_SAMPLE: usize = 4_096;
+/// Passes over all rows that move the box, at most; a move by less than this part of it is the last. How much wider than the
+/// error they leave the box stays, and its narrowest part.
+const APPROACHES: usize = 2;
+const LAST_APPROACH: f64 = 0.05;
+const APPROACH_MARGIN: f64 = 10.0;
+const NARROWEST: f64 = 1.0 / 64.0;
 /// Half width of the box in standard errors.
 const DEVIATIONS: f64 = 4.0;
 /// Rows of a sample that say well enough how usage answers to prices, and the half width, in those of the box, within which
@@ -85,7 +94,7 @@ fn levels(n_queries: usize, n_models: usize, n_limits: usize) -> Vec<usize> {
     let mut sizes = Vec::new();
     if n_queries * n_models > WHOLE_PAIRS && n_limits > 0 {
         let mut size = FIRST_SAMPLE.max(SAMPLE_PER_LIMIT * n_limits);
-        while size <= n_queries / 4 {
+        while size <= (n_queries / LARGEST_PART).max(SMALL_SAMPLE).min(n_queries / 4) {
             sizes.push(size);
             size *= GROWTH;
         }
@@ -166,6 +175,9 @@ impl<O: DualOracle> Climb<'_, O> {
     fn all(&mut self, mut screen: Screen, mut below: Option<Below<'_, '_>>) -> Result<Relaxation, Interrupted> {
         screen.sample = 0;
         let mut scale = below.as_ref().map(|below| below.scale.clone());
+        if let (Some(below), false) = (&mut below, screen.half_width.contains(&f64::INFINITY)) {
+            self.approach(&mut screen, below)?;
+        }
         let mut boxes = 0;
         loop {
             let mut rows = self.oracle.screen(self.goal, &screen)?;
@@ -217,6 +229,43 @@ impl<O: DualOracle> Climb<'_, O> {
         }
     }
 
+    /// Moves the centre of the box near the top for all rows, and narrows the box: a pass says what all rows use, the sample
+    /// how usage answers to prices, as in [`come_near`]. The last move shows how far off the prices may still be.
+    fn approach(&mut self, screen: &mut Screen, below: &mut Below<'_, '_>) -> Result<(), Interrupted> {
+        let mut moves = Vec::with_capacity(APPROACHES);
+        let mut best = f64::NEG_INFINITY;
+        for _ in 0..APPROACHES {
+            let (point, value) = self.dual_value(self.goal, &screen.prices)?;
+            if point.stranded.is_some() || value <= best {
+                break;
+            }
+            best = value;
+            let limits = self.oracle.limits();
+            let left = |k: usize| match self.goal {
+                Goal::Usage(lifted) if lifted == k => LIFTED,
+                _ => (limits.values[k] - point.usage[k]) * below.scale.usage[k] * below.ascent.rows.share[k],
+            };
+            let left: Vec<f64> = (0..limits.ids.len()).map(left).collect();
+            below.ascent.leave(&left);
+            if !matches!(below.ascent.run(f64::INFINITY, self.watch)?, Ascended::Optimal) {
+                break;
+            }
+            let prices = below.scale.to_problem(below.ascent.prices());
+            let squares = (0..prices.len()).map(|k| ((prices[k] - screen.prices[k]) / screen.half_width[k]).powi(2));
+            moves.push((squares.sum::<f64>() / prices.len() as f64).sqrt());
+            screen.prices = prices;
+            if moves.last().is_some_and(|&move_by| move_by < LAST_APPROACH) {
+                break;
+            }
+        }
+        if let [.., first, last] = moves[..] {
+            let off = if first > 0.0 { last * last / first } else { 0.0 };
+            let part = (APPROACH_MARGIN * off).clamp(NARROWEST, 1.0);
+            screen.half_width.iter_mut().for_each(|width| *width *= part);
+        }
+        Ok(())
+    }
+
     /// An ascent at the centre of the box, or better.
     fn start<'r>(
         &self,
@@ -248,7 +297,13 @@ impl<O: DualOracle> Climb<'_, O> {
 
     /// The same from a pass over all rows.
     fn bound(&mut self, goal: Goal, prices: &[f64]) -> Result<f64, Interrupted> {
-        let point: DualPoint = self.oracle.evaluate(goal, prices)?;
+        let (point, value) = self.dual_value(goal, prices)?;
+        Ok(value - point.error - self.rounding_of_limits(goal, point.value, prices))
+    }
+
+    /// A pass over all rows, and the dual value at `prices` up to rounding.
+    fn dual_value(&mut self, goal: Goal, prices: &[f64]) -> Result<(DualPoint, f64), Interrupted> {
+        let point = self.oracle.evaluate(goal, prices)?;
         let mut value = Sum::default();
         value.add(point.value);
         for (k, (price, limit)) in prices.iter().zip(&self.oracle.limits().values).enumerate() {
@@ -256,7 +311,7 @@ impl<O: DualOracle> Climb<'_, O> {
                 value.add(-price * limit);
             }
         }
-        Ok(value.value() - point.error - self.rounding_of_limits(goal, point.value, prices))
+        Ok((point, value.value()))
     }
 
     /// What rounding adds to `value - prices . limits`.
