@@ -9,9 +9,9 @@
 
 use crate::basis::{Basic, Basis};
 use crate::calendar::Calendar;
-use crate::dense::mix;
 use crate::oracle::{Interrupted, Watch};
 use crate::rows::Rows;
+use crate::sample::mix;
 
 /// Smallest rate or violation that counts, on data scaled to order one.
 pub(crate) const TINY: f64 = 1e-9;

@@ -26,7 +26,7 @@ pub(crate) fn conflicts<O: DualOracle>(
             Ok(Relaxation::Solved(relaxed)) => {
                 let planned = plan(oracle, goal, &relaxed, &brief, watch);
                 match planned.plan {
-                    Some((_, tally)) => Nearest::Reached(tally.usage[k], planned.bound),
+                    Some(tally) => Nearest::Reached(tally.usage[k], planned.bound),
                     None if planned.impossible => Nearest::NeverMet,
                     None => Nearest::Unknown,
                 }

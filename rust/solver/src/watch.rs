@@ -22,7 +22,7 @@ pub fn solve_problem(
 ) -> Result<Solution, InputError> {
     settings.validate()?;
     let timed = Timed { inner: watch, until: deadline(settings.time_limit) };
-    let mut oracle = DenseOracle::new(problem, settings.threads, &timed)?;
+    let mut oracle = DenseOracle::in_memory(problem, settings.threads, &timed)?;
     Ok(solve(&mut oracle, settings, start, &timed))
 }
 
