@@ -13,9 +13,9 @@ use std::sync::Arc;
 use crate::basis::{Basic, Basis};
 use crate::calendar::Calendar;
 use crate::columns::Columns;
-use crate::dense::mix;
 use crate::oracle::{Interrupted, Watch};
 use crate::rows::Rows;
+use crate::sample::mix;
 use crate::sums::Sum;
 
 /// Smallest rate or violation that counts, on data scaled to order one.

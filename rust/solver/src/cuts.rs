@@ -249,8 +249,8 @@ fn with_cuts(rows: &Rows, cuts: &[Cut]) -> Rows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dense::mix;
     use crate::fixing::{by_room, Fixed};
+    use crate::sample::mix;
     use crate::watch::Unwatched;
 
     /// Rows of three pairs under two limits: one of all pairs, one per pair position; and the limits.

@@ -33,7 +33,7 @@ pub(crate) fn conflicts<O: DualOracle>(
             Ok(Relaxation::Solved(relaxed)) => {
                 let planned = plan(oracle, goal, &relaxed, &brief, watch);
                 match planned.plan {
-                    Some((_, tally)) => {
+                    Some(tally) => {
                         let holders = (0..relaxed.prices.len()).filter(|&l| l != k && relaxed.prices[l] > HOLDS);
                         let holders = holders.map(|l| oracle.limits().ids[l]).collect();
                         Nearest::Reached(tally.usage[k], planned.bound, holders)

@@ -13,6 +13,14 @@ pub enum InputError {
         /// Columns that came.
         n_models: usize,
     },
+    /// More models than a plan can name.
+    #[error("the problem has {n_models} models, expected at most {most}")]
+    TooManyModels {
+        /// Columns that came.
+        n_models: usize,
+        /// The most that are taken.
+        most: usize,
+    },
     /// An array of the wrong length.
     #[error("{name} has {got} entries, expected {expected} = {meaning}")]
     Length {

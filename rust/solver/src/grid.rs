@@ -1,5 +1,7 @@
 //! Sums that do not depend on the order of their terms, so that blocks, threads and shards may be cut in any way.
 
+use serde::{Deserialize, Serialize};
+
 /// Bits of the coarse and of the fine part of a number.
 const BITS: i32 = 46;
 
@@ -7,7 +9,7 @@ const BITS: i32 = 46;
 ///
 /// The step is `2^-92` of a power of two above the largest number, so float32 numbers lie on the grid unless they are smaller
 /// than the largest by `2^67`, and float64 numbers unless by `2^38`; what lies off is rounded to it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct GridSum {
     units: i128,
     step: f64,

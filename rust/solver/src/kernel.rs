@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::lanes::{add_scaled_f32, add_scaled_f64, add_two_scaled_f32, LANES};
 use crate::oracle::{Goal, Prices};
-use crate::problem::{Limits, Matrix, Problem, Scope, Sense, Usage};
+use crate::problem::{Limits, Magnitudes, Matrix, Problem, Scope, Sense, Usage};
 
 /// Pairs priced at once: a tile stays in the first-level cache.
 const TILE_PAIRS: usize = 2048;
@@ -140,18 +140,18 @@ impl<'a> Pricing<'a> {
         }
     }
 
-    /// A bound of the magnitude of any one `r_ij`, given the largest magnitude in each input.
-    pub(crate) fn magnitude(&self, largest: &[f64]) -> f64 {
-        let mut magnitude = self.weight.abs() * largest[self.problem.objective];
-        for (resource, price) in self.problem.resources.iter().zip(&self.dearest).filter(|(_, price)| **price > 0.0) {
-            magnitude += price * resource.usage.largest(largest);
+    /// A bound of the magnitude of any one `r_ij`, given the largest magnitudes in all rows.
+    pub(crate) fn magnitude(&self, magnitudes: &Magnitudes) -> f64 {
+        let mut magnitude = self.weight.abs() * magnitudes.largest[self.problem.objective];
+        for (usage, price) in magnitudes.usage.iter().zip(&self.dearest).filter(|(_, price)| **price > 0.0) {
+            magnitude += price * usage;
         }
         magnitude
     }
 
     /// A bound of the rounding error in any one `r_ij`.
-    pub(crate) fn rounding(&self, largest: &[f64]) -> f64 {
-        (self.problem.resources.len() + 3) as f64 * f64::EPSILON * self.magnitude(largest)
+    pub(crate) fn rounding(&self, magnitudes: &Magnitudes) -> f64 {
+        (self.problem.resources.len() + 3) as f64 * f64::EPSILON * self.magnitude(magnitudes)
     }
 
     /// What the goal itself counts for one pair, without prices.

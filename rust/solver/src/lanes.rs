@@ -265,7 +265,7 @@ wide! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dense::mix;
+    use crate::sample::mix;
 
     fn numbers(n: usize, seed: u64) -> Vec<f64> {
         // Few distinct values, so that ties are common.

@@ -1,10 +1,12 @@
 //! What the outer algorithm may ask about the rows, wherever they live.
 
+use serde::{Deserialize, Serialize};
+
 use crate::problem::Limits;
 use crate::rows::Rows;
 
 /// What is minimised: the objective of the problem, or what one limit uses (to find the nearest reachable value).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Goal {
     /// The problem's own objective, negated where it is maximised.
     Objective,
@@ -32,7 +34,7 @@ pub struct DualPoint {
 
 /// Which pairs a screening pass keeps: those that can be the choice of their query somewhere in the box
 /// `prices ± half_width`, or whose priced objective is within `slack` of the best.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Screen {
     /// Centre of the box.
     pub prices: Vec<f64>,
@@ -79,12 +81,15 @@ pub trait DualOracle {
     fn evaluate(&mut self, goal: Goal, prices: &Prices) -> Result<DualPoint, Interrupted>;
     /// One pass: the rows in which more than one pair can be the choice, and sums of the others.
     fn screen(&mut self, goal: Goal, screen: &Screen) -> Result<Rows, Interrupted>;
-    /// The cheapest model of each query in the last screening pass over all rows, with some queries changed.
-    fn assignment(&self, changed: &[(usize, i32)]) -> Vec<i32>;
-    /// Sums over the chosen pairs, and the limits they break.
-    fn tally(&mut self, assignment: &[i32]) -> Result<Tally, Interrupted>;
+    /// Sums over a plan, and the limits it breaks. The plan gives each query its cheapest model in the last screening pass
+    /// over all rows, but for the queries that are listed; of several entries for a query the last counts.
+    fn tally(&mut self, changed: &[(usize, i32)]) -> Result<Tally, Interrupted>;
+    /// Holds on to the plan that was added up last.
+    fn keep(&mut self) -> Result<(), Interrupted>;
+    /// The model of each query in the plan that is held; no further pass is asked for after this.
+    fn assignment(&mut self) -> Result<Vec<i32>, Interrupted>;
     /// The limits that each pass alone keeps a query from some model; empty where only forbidden pairs do.
-    fn blocking(&self, query: usize) -> Vec<usize>;
+    fn blocking(&mut self, query: usize) -> Result<Vec<usize>, Interrupted>;
     /// Passes over all rows so far.
     fn passes(&self) -> usize;
 }

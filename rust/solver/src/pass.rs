@@ -1,26 +1,41 @@
 //! What a pass does with a block of rows in memory.
 
 use std::ops::Range;
+use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use crate::facts::Facts;
 use crate::grid::GridSum;
 use crate::kernel::{tile_rows, Pricing};
 use crate::lanes::{behind, count_near, less_reach_f32, less_reach_f64, minima};
 use crate::oracle::{Goal, Prices, Screen};
-use crate::problem::{Limits, Magnitudes, Matrix, Problem, Scope, Usage};
+use crate::presolve::open_pairs;
+use crate::problem::{Limits, Matrix, Problem, Resource, Scope, Usage};
 use crate::rows::Rows;
-use crate::sums::{exact, pairwise};
+use crate::sums::OrderedSum;
 
-/// The rows, as all threads see them.
-pub(crate) struct Data<'a> {
-    pub(crate) problem: &'a Problem<'a>,
-    pub(crate) limits: Limits,
-    pub(crate) magnitudes: Magnitudes,
+/// A stretch of rows, as all threads see it.
+pub struct Data<'a> {
+    pub(crate) problem: Problem<'a>,
+    pub(crate) limits: Arc<Limits>,
+    /// Of all rows, wherever they are.
+    pub(crate) facts: Arc<Facts>,
     /// Allowed pairs that no limit rules out by itself; `None` where that forbids nothing more.
     pub(crate) open: Option<Vec<bool>>,
+    pub(crate) names: Names<'a>,
+}
+
+/// Which query each row of a stretch is, among all.
+#[derive(Clone, Copy)]
+pub(crate) enum Names<'a> {
+    /// Consecutive ones from this on.
+    From(usize),
+    Listed(&'a [usize]),
 }
 
 /// What chosen pairs use, summed so that the order does not matter.
-#[derive(Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Used {
     /// Under each limit.
     pub(crate) usage: Vec<GridSum>,
@@ -28,8 +43,9 @@ pub(crate) struct Used {
     pub(crate) load: Vec<u64>,
 }
 
-/// What one block adds to a point of the dual.
-pub(crate) struct Point {
+/// What some rows add to a point of the dual.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Point {
     pub(crate) value: GridSum,
     pub(crate) used: Used,
     pub(crate) stranded: Option<usize>,
@@ -52,6 +68,32 @@ pub(crate) struct Screened {
     tile: Tile,
 }
 
+/// What some rows add to the sums of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanSums {
+    pub(crate) used: Used,
+    /// Of each input.
+    pub(crate) inputs: Vec<GridSum>,
+    /// Whether the plan takes a forbidden pair.
+    pub(crate) forbidden: bool,
+}
+
+impl<'a> Data<'a> {
+    /// Rows with checked numbers.
+    pub(crate) fn new(problem: Problem<'a>, limits: &Arc<Limits>, facts: &Arc<Facts>, names: Names<'a>) -> Self {
+        let open = open_pairs(&problem, &facts.magnitudes);
+        Self { problem, limits: limits.clone(), facts: facts.clone(), open, names }
+    }
+
+    /// Which query a row is, among all.
+    pub(crate) fn query(&self, row: usize) -> usize {
+        match self.names {
+            Names::From(first) => first + row,
+            Names::Listed(queries) => queries[row],
+        }
+    }
+}
+
 impl Data<'_> {
     pub(crate) fn pricing(&self, goal: Goal, prices: &Prices) -> Pricing<'_> {
         // Where one limit is lifted, what it rules out comes back.
@@ -59,15 +101,13 @@ impl Data<'_> {
             Goal::Usage(_) => None,
             Goal::Objective | Goal::Feasibility => self.open.as_deref(),
         };
-        Pricing::new(self.problem, &self.limits, open.or(self.problem.allowed), goal, prices)
+        Pricing::new(&self.problem, &self.limits, open.or(self.problem.allowed), goal, prices)
     }
 
     /// Nothing used yet.
     pub(crate) fn unused(&self) -> Used {
-        let of_limit = |id: &crate::problem::LimitId| {
-            GridSum::of(self.problem.resources[id.resource].usage.largest(&self.magnitudes.largest))
-        };
-        Used { usage: self.limits.ids.iter().map(of_limit).collect(), load: vec![0; self.problem.n_models] }
+        let usage = self.limits.ids.iter().map(|id| GridSum::of(self.facts.magnitudes.usage[id.resource]));
+        Used { usage: usage.collect(), load: vec![0; self.problem.n_models] }
     }
 
     /// Empty rows whose sums have the grids of this problem.
@@ -81,10 +121,8 @@ impl Data<'_> {
     /// The largest magnitude of what the goal counts.
     fn largest_own(&self, goal: Goal) -> f64 {
         match goal {
-            Goal::Objective => self.magnitudes.largest[self.problem.objective],
-            Goal::Usage(k) => {
-                self.problem.resources[self.limits.ids[k].resource].usage.largest(&self.magnitudes.largest)
-            }
+            Goal::Objective => self.facts.magnitudes.largest[self.problem.objective],
+            Goal::Usage(k) => self.facts.magnitudes.usage[self.limits.ids[k].resource],
             Goal::Feasibility => 0.0,
         }
     }
@@ -111,12 +149,12 @@ impl Data<'_> {
 
     /// The dual value of a block, and what its cheapest pairs use.
     pub(crate) fn evaluate(&self, pricing: &Pricing<'_>, rows: Range<usize>) -> Point {
-        let value = GridSum::of(pricing.magnitude(&self.magnitudes.largest));
+        let value = GridSum::of(pricing.magnitude(&self.facts.magnitudes));
         let mut point = Point { value, used: self.unused(), stranded: None };
         self.each_tile(pricing, rows, &mut Tile::default(), |rows, tile| {
             for ((i, &least), &at) in rows.zip(&tile.least).zip(&tile.at) {
                 if least == f64::INFINITY {
-                    point.stranded = point.stranded.or(Some(i));
+                    point.stranded = point.stranded.or(Some(self.query(i)));
                 } else {
                     point.value.add(least);
                     self.count(&mut point.used, i, at as usize);
@@ -185,7 +223,7 @@ impl Data<'_> {
                 let at = tile.at[row] as usize;
                 choices.push(at as u16);
                 if tile.least[row] == f64::INFINITY {
-                    out.end_row(i);
+                    out.end_row(self.query(i));
                 } else if tile.near[row] <= 1 {
                     out.fixed_objective.add(pricing.own(&self.limits, goal, i, at));
                     self.count(fixed, i, at);
@@ -194,7 +232,7 @@ impl Data<'_> {
                     for j in (0..m).filter(|&j| far[j] <= 0.0) {
                         out.push_pair(j as u32, pricing.own(&self.limits, goal, i, j), self.usage_of(i, j));
                     }
-                    out.end_row(i);
+                    out.end_row(self.query(i));
                 }
             }
         });
@@ -208,59 +246,61 @@ impl Data<'_> {
         (rows, choices)
     }
 
-    /// The share of each limit that a sample stands for.
-    pub(crate) fn shares(&self, sampled: &[usize]) -> Vec<f64> {
-        let all = sampled.len() as f64 / self.problem.n_queries as f64;
-        let mut share = vec![all; self.limits.ids.len()];
-        for (r, resource) in self.problem.resources.iter().enumerate() {
-            let Scope::Group(groups) = resource.scope else { continue };
-            let mut seen = vec![(0.0, 0.0); resource.limits.len()];
-            groups.iter().for_each(|&g| seen[g as usize].1 += 1.0);
-            sampled.iter().for_each(|&i| seen[groups[i] as usize].0 += 1.0);
-            for (member, (part, whole)) in seen.into_iter().enumerate() {
-                if let Some(share) = share.get_mut(self.limits.position[r][member] as usize) {
-                    *share = if whole > 0.0 { part / whole } else { 1.0 };
-                }
-            }
-        }
-        share
+    /// How many of these rows are in each group, per resource.
+    pub(crate) fn group_counts(&self, rows: &[usize]) -> Vec<Vec<u64>> {
+        let count = |resource: &Resource<'_>| {
+            let Scope::Group(groups) = resource.scope else { return Vec::new() };
+            let mut counts = vec![0; resource.limits.len()];
+            rows.iter().for_each(|&i| counts[groups[i] as usize] += 1);
+            counts
+        };
+        self.problem.resources.iter().map(count).collect()
     }
 
-    /// What a block of a plan uses, the sum of each input over it, and whether it takes a forbidden pair.
-    pub(crate) fn tally(&self, rows: Range<usize>, plan: &[i32]) -> (Used, Vec<GridSum>, bool) {
-        let mut inputs: Vec<GridSum> = self.magnitudes.largest.iter().map(|&largest| GridSum::of(largest)).collect();
-        let (mut used, mut forbidden) = (self.unused(), false);
+    /// Sums over a block of a plan.
+    pub(crate) fn tally(&self, rows: Range<usize>, plan: &[u16]) -> PlanSums {
+        let inputs = self.facts.magnitudes.largest.iter().map(|&largest| GridSum::of(largest)).collect();
+        let mut sums = PlanSums { used: self.unused(), inputs, forbidden: false };
         for (i, &j) in rows.zip(plan) {
-            let j = j as usize;
-            forbidden |= !self.problem.allows(i, j);
-            self.count(&mut used, i, j);
-            for (sum, input) in inputs.iter_mut().zip(&self.problem.inputs) {
+            let j = usize::from(j);
+            sums.forbidden |= !self.problem.allows(i, j);
+            self.count(&mut sums.used, i, j);
+            for (sum, input) in sums.inputs.iter_mut().zip(&self.problem.inputs) {
                 sum.add(input.data.get(i * self.problem.n_models + j));
             }
         }
-        self.count_loads(&mut used);
-        (used, inputs, forbidden)
+        self.count_loads(&mut sums.used);
+        sums
     }
 
-    /// Whether a sum passes its limit. Near the limit the numbers are added again, exactly and as numpy adds them, and
-    /// either sum may meet it: so the verdict does not depend on the order of the rows, and a limit computed with numpy
-    /// from a plan accepts that plan. Returns the deciding sum too.
-    pub(crate) fn compare(&self, k: usize, sum: &GridSum, assignment: &[i32]) -> (bool, f64) {
-        let limit = self.limits.values[k];
-        let (used, error) = (sum.value(), sum.error(assignment.len()));
-        if (used - limit).abs() > 1e-11 * (used.abs() + limit.abs()) + error {
-            return (used <= limit, used);
+    /// Adds a block of a plan to sums that go in the order of the rows.
+    pub(crate) fn add_up(&self, rows: Range<usize>, plan: &[u16], sums: &mut [OrderedSum]) {
+        for sum in sums {
+            let id = self.limits.ids[sum.limit];
+            for (i, &j) in rows.clone().zip(plan) {
+                if self.problem.member(id.resource, i, usize::from(j)) == id.member {
+                    sum.add(self.limits.sign[id.resource] * self.problem.usage(id.resource, i, usize::from(j)));
+                }
+            }
         }
-        let id = self.limits.ids[k];
-        let numbers: Vec<f64> = assignment
-            .iter()
-            .enumerate()
-            .filter(|&(i, &j)| self.problem.member(id.resource, i, j as usize) == id.member)
-            .map(|(i, &j)| self.limits.sign[id.resource] * self.problem.usage(id.resource, i, j as usize))
-            .collect();
-        let once = exact(numbers.iter().copied());
-        let numpy = pairwise(&numbers);
-        (once.min(numpy) <= limit, if once <= limit || numpy > limit { once } else { numpy })
+    }
+}
+
+impl Point {
+    /// Adds the rows that follow.
+    pub(crate) fn merge(&mut self, next: &Self) {
+        self.value.merge(next.value);
+        self.used.merge(&next.used);
+        self.stranded = self.stranded.or(next.stranded);
+    }
+}
+
+impl PlanSums {
+    /// Adds other rows.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.used.merge(&other.used);
+        self.inputs.iter_mut().zip(&other.inputs).for_each(|(sum, part)| sum.merge(*part));
+        self.forbidden |= other.forbidden;
     }
 }
 
@@ -272,7 +312,7 @@ impl Used {
 }
 
 /// Whether what a pair uses follows from its model, so that loads say all.
-fn is_per_load(usage: &Usage<'_>, scope: Scope<'_>) -> bool {
+pub(crate) fn is_per_load(usage: &Usage<'_>, scope: Scope<'_>) -> bool {
     matches!(usage, Usage::One(_) | Usage::PerModel(_)) && !matches!(scope, Scope::Group(_))
 }
 

@@ -29,7 +29,8 @@ const SMALL_PAIRS: usize = 6_000;
 
 /// The best plan and the best bound.
 pub(crate) struct Planned {
-    pub(crate) plan: Option<(Vec<i32>, Tally)>,
+    /// Sums over the plan that the oracle holds.
+    pub(crate) plan: Option<Tally>,
     /// Objective of the plan, the goal minimised.
     pub(crate) objective: f64,
     pub(crate) bound: f64,
@@ -72,7 +73,7 @@ pub(crate) fn plan<O: DualOracle>(
     }
     // After a stop the best plan may not have been added up; then the one before counts.
     let kept = planner.out.plan.as_ref();
-    planner.out.objective = kept.map_or(f64::INFINITY, |(_, tally)| oracle.goal_of(goal, tally));
+    planner.out.objective = kept.map_or(f64::INFINITY, |tally| oracle.goal_of(goal, tally));
     planner.out
 }
 
@@ -329,15 +330,15 @@ impl Planner<'_> {
 
     /// Adds up a plan and keeps it, unless it breaks a limit or is no better than one that was kept.
     fn keep<O: DualOracle>(&mut self, oracle: &mut O, changed: &[(usize, i32)]) -> Result<bool, Interrupted> {
-        let plan = oracle.assignment(changed);
-        let tally = oracle.tally(&plan)?;
+        let tally = oracle.tally(changed)?;
         if !tally.broken.iter().all(|&k| self.goal == Goal::Usage(k)) || tally.forbidden {
             return Ok(false);
         }
         let total = oracle.goal_of(self.goal, &tally);
-        if self.out.plan.as_ref().is_none_or(|(_, best)| total < oracle.goal_of(self.goal, best)) {
+        if self.out.plan.as_ref().is_none_or(|best| total < oracle.goal_of(self.goal, best)) {
+            oracle.keep()?;
             self.out.objective = total;
-            self.out.plan = Some((plan, tally));
+            self.out.plan = Some(tally);
             self.pending = None;
         }
         Ok(true)

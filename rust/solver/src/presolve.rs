@@ -1,13 +1,12 @@
 //! Pairs that no plan can use, because one of them alone passes a limit.
 
-use crate::problem::{Magnitudes, Problem, Relation, Resource, Usage};
+use crate::problem::{Magnitudes, Problem, Relation, Usage};
 
 /// (n, m), C order: false where the pair is forbidden or passes a limit by itself; `None` where no limit can do that.
 ///
 /// Where nothing that counts under a limit is negative, a sum is never below any of its terms, in float64 too.
 pub(crate) fn open_pairs(problem: &Problem<'_>, magnitudes: &Magnitudes) -> Option<Vec<bool>> {
-    let blocking: Vec<usize> =
-        (0..problem.resources.len()).filter(|&r| can_block(&problem.resources[r], magnitudes)).collect();
+    let blocking: Vec<usize> = (0..problem.resources.len()).filter(|&r| can_block(problem, magnitudes, r)).collect();
     if blocking.is_empty() {
         return None;
     }
@@ -19,7 +18,7 @@ pub(crate) fn open_pairs(problem: &Problem<'_>, magnitudes: &Magnitudes) -> Opti
 /// The limits, as (resource, member), that the pairs of a query pass by themselves.
 pub(crate) fn blocking(problem: &Problem<'_>, magnitudes: &Magnitudes, i: usize) -> Vec<(usize, usize)> {
     let mut out = Vec::new();
-    for r in (0..problem.resources.len()).filter(|&r| can_block(&problem.resources[r], magnitudes)) {
+    for r in (0..problem.resources.len()).filter(|&r| can_block(problem, magnitudes, r)) {
         for j in (0..problem.n_models).filter(|&j| problem.allows(i, j) && passes(problem, r, i, j)) {
             let limit = (r, problem.member(r, i, j));
             if !out.contains(&limit) {
@@ -35,14 +34,14 @@ fn passes(problem: &Problem<'_>, r: usize, i: usize, j: usize) -> bool {
 }
 
 /// Usage that is the same for all queries is left to the multipliers, which say what is reachable instead.
-fn can_block(resource: &Resource<'_>, magnitudes: &Magnitudes) -> bool {
+fn can_block(problem: &Problem<'_>, magnitudes: &Magnitudes, r: usize) -> bool {
+    let resource = &problem.resources[r];
     if resource.relation == Relation::AtLeast {
         return false;
     }
     let least = resource.limits.iter().copied().fold(f64::INFINITY, f64::min);
     match resource.usage {
         Usage::One(_) | Usage::PerModel(_) => false,
-        Usage::PerQuery(values) => values.iter().all(|&x| x >= 0.0) && values.iter().any(|&x| x > least),
-        Usage::Dense(input) => !magnitudes.negative[input] && magnitudes.largest[input] > least,
+        Usage::PerQuery(_) | Usage::Dense(_) => !magnitudes.negative[r] && magnitudes.usage[r] > least,
     }
 }

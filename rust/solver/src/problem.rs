@@ -1,6 +1,9 @@
 //! The problem: matrices, the objective among them, and resources with limits. All input checks are here.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::error::InputError;
 use crate::lanes::{extremes_f32, extremes_f64};
@@ -17,7 +20,15 @@ pub enum Matrix<'a> {
     F64(&'a [f64]),
 }
 
-impl Matrix<'_> {
+impl<'a> Matrix<'a> {
+    /// Some of the entries.
+    pub fn slice(self, entries: Range<usize>) -> Self {
+        match self {
+            Self::F32(data) => Self::F32(&data[entries]),
+            Self::F64(data) => Self::F64(&data[entries]),
+        }
+    }
+
     /// Number of entries.
     pub fn len(&self) -> usize {
         match self {
@@ -68,12 +79,15 @@ pub enum Usage<'a> {
 }
 
 impl Usage<'_> {
-    /// The largest magnitude of any entry, given that of each input.
-    pub(crate) fn largest(&self, of_inputs: &[f64]) -> f64 {
+    /// The largest magnitude of any entry and whether any is below zero, given the same of each input.
+    fn extremes(&self, inputs: &[(f64, bool)]) -> (f64, bool) {
+        let of = |values: &[f64]| {
+            values.iter().fold((0.0, false), |(most, negative), x| (x.abs().max(most), negative | (*x < 0.0)))
+        };
         match self {
-            Self::One(value) => value.abs(),
-            Self::PerModel(values) | Self::PerQuery(values) => values.iter().fold(0.0, |most, x| most.max(x.abs())),
-            Self::Dense(input) => of_inputs[*input],
+            Self::One(value) => of(&[*value]),
+            Self::PerModel(values) | Self::PerQuery(values) => of(values),
+            Self::Dense(input) => inputs[*input],
         }
     }
 }
@@ -141,12 +155,14 @@ pub struct Problem<'a> {
     pub allowed: Option<&'a [bool]>,
 }
 
-/// What the check of the inputs has seen, one entry per input.
-#[derive(Debug, Clone, PartialEq)]
+/// What the check of the numbers has seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Magnitudes {
-    /// Largest absolute value.
+    /// Largest absolute value of each input.
     pub largest: Vec<f64>,
-    /// Whether any entry is below zero.
+    /// Largest absolute usage of each resource.
+    pub usage: Vec<f64>,
+    /// Whether any usage of each resource is below zero.
     pub negative: Vec<bool>,
 }
 
@@ -173,53 +189,57 @@ pub struct Limits {
 }
 
 impl<'a> Problem<'a> {
-    /// Checks shapes and every number, in one parallel read of the matrices.
-    pub fn validate(&self) -> Result<Magnitudes, InputError> {
+    /// Checks shapes and every number, in one parallel read of the matrices. Errors count the queries from `first`.
+    pub fn validate(&self, first: usize) -> Result<Magnitudes, InputError> {
+        self.check_lengths()?;
+        let inputs = self.inputs.iter().map(|input| check_matrix(input, self.n_models, first));
+        let inputs: Vec<(f64, bool)> = inputs.collect::<Result<_, _>>()?;
+        self.resources.iter().try_for_each(|resource| resource.check(first))?;
+        let (usage, negative) = self.resources.iter().map(|resource| resource.usage.extremes(&inputs)).unzip();
+        Ok(Magnitudes { largest: inputs.into_iter().map(|(largest, _)| largest).collect(), usage, negative })
+    }
+
+    /// Checks that all arrays have the lengths they should.
+    pub fn check_lengths(&self) -> Result<(), InputError> {
         let (n, m) = (self.n_queries, self.n_models);
-        if n == 0 || m == 0 {
-            return Err(InputError::Empty { n_queries: n, n_models: m });
-        }
-        let mut magnitudes = Magnitudes { largest: Vec::new(), negative: Vec::new() };
         for input in &self.inputs {
             check_length(&input.name, input.data.len(), n * m, "n_queries * n_models")?;
-            let (largest, negative) = check_matrix(input, m)?;
-            magnitudes.largest.push(largest);
-            magnitudes.negative.push(negative);
         }
         if let Some(allowed) = self.allowed {
             check_length("allowed", allowed.len(), n * m, "n_queries * n_models")?;
         }
-        self.resources.iter().try_for_each(|resource| self.check_resource(resource))?;
-        Ok(magnitudes)
+        for resource in &self.resources {
+            let name = &resource.name;
+            match resource.usage {
+                Usage::PerModel(values) => check_length(&format!("{name}.usage"), values.len(), m, "n_models")?,
+                Usage::PerQuery(values) => check_length(&format!("{name}.usage"), values.len(), n, "n_queries")?,
+                Usage::One(_) | Usage::Dense(_) => {}
+            }
+            match resource.scope {
+                Scope::All => check_length(name, resource.limits.len(), 1, "one limit")?,
+                Scope::Model => check_length(name, resource.limits.len(), m, "n_models")?,
+                Scope::Group(groups) => check_length(&format!("{name}.per"), groups.len(), n, "n_queries")?,
+            }
+        }
+        Ok(())
     }
 
-    fn check_resource(&self, resource: &Resource<'a>) -> Result<(), InputError> {
-        let name = &resource.name;
-        match resource.usage {
-            Usage::One(value) => check_entries(&format!("{name}.usage"), &[value], f64::is_finite, "a finite number")?,
-            Usage::PerModel(values) => {
-                check_length(&format!("{name}.usage"), values.len(), self.n_models, "n_models")?;
-                check_entries(&format!("{name}.usage"), values, f64::is_finite, "a finite number")?;
+    /// The same problem for some of its queries, with the same limits.
+    pub fn rows(&self, rows: Range<usize>) -> Self {
+        let pairs = rows.start * self.n_models..rows.end * self.n_models;
+        let mut part = self.clone();
+        part.n_queries = rows.len();
+        part.inputs.iter_mut().for_each(|input| input.data = input.data.slice(pairs.clone()));
+        for resource in &mut part.resources {
+            if let Usage::PerQuery(values) = &mut resource.usage {
+                *values = &values[rows.clone()];
             }
-            Usage::PerQuery(values) => {
-                check_length(&format!("{name}.usage"), values.len(), self.n_queries, "n_queries")?;
-                check_entries(&format!("{name}.usage"), values, f64::is_finite, "a finite number")?;
-            }
-            Usage::Dense(_) => {}
-        }
-        match resource.scope {
-            Scope::All => check_length(name, resource.limits.len(), 1, "one limit")?,
-            Scope::Model => check_length(name, resource.limits.len(), self.n_models, "n_models")?,
-            Scope::Group(groups) => {
-                check_length(&format!("{name}.per"), groups.len(), self.n_queries, "n_queries")?;
-                let n_groups = groups.iter().max().map_or(0, |&last| last as usize + 1);
-                if n_groups > resource.limits.len() {
-                    return check_length(name, resource.limits.len(), n_groups, "number of groups");
-                }
+            if let Scope::Group(groups) = &mut resource.scope {
+                *groups = &groups[rows.clone()];
             }
         }
-        let open = resource.relation.open();
-        check_entries(name, &resource.limits, |x| x.is_finite() || x == open, "a number, or infinity for no limit")
+        part.allowed = part.allowed.map(|allowed| &allowed[pairs]);
+        part
     }
 
     /// The finite limits, numbered.
@@ -274,6 +294,30 @@ impl<'a> Problem<'a> {
     }
 }
 
+impl Resource<'_> {
+    /// Checks every number; errors count the queries from `first`.
+    fn check(&self, first: usize) -> Result<(), InputError> {
+        let name = &self.name;
+        let finite = |values: &[f64], first: usize| {
+            check_entries(&format!("{name}.usage"), values, first, f64::is_finite, "a finite number")
+        };
+        match self.usage {
+            Usage::One(value) => finite(&[value], 0)?,
+            Usage::PerModel(values) => finite(values, 0)?,
+            Usage::PerQuery(values) => finite(values, first)?,
+            Usage::Dense(_) => {}
+        }
+        if let Scope::Group(groups) = self.scope {
+            let n_groups = groups.iter().max().map_or(0, |&last| last as usize + 1);
+            if n_groups > self.limits.len() {
+                return check_length(name, self.limits.len(), n_groups, "number of groups");
+            }
+        }
+        let open = self.relation.open();
+        check_entries(name, &self.limits, 0, |x| x.is_finite() || x == open, "a number, or infinity for no limit")
+    }
+}
+
 impl Relation {
     /// +1 for `<=`, -1 for `>=`.
     pub fn sign(self) -> f64 {
@@ -298,17 +342,18 @@ fn check_length(name: &str, got: usize, expected: usize, meaning: &'static str) 
 fn check_entries(
     name: &str,
     values: &[f64],
+    first: usize,
     good: impl Fn(f64) -> bool,
     expected: &'static str,
 ) -> Result<(), InputError> {
     match values.iter().position(|&value| !good(value)) {
         None => Ok(()),
-        Some(index) => Err(InputError::Entry { name: name.to_owned(), index, value: values[index], expected }),
+        Some(at) => Err(InputError::Entry { name: name.to_owned(), index: first + at, value: values[at], expected }),
     }
 }
 
 /// Refuses what is not finite or, where asked, below zero; otherwise the largest magnitude, and whether anything is negative.
-fn check_matrix(input: &Input<'_>, n_models: usize) -> Result<(f64, bool), InputError> {
+fn check_matrix(input: &Input<'_>, n_models: usize, first: usize) -> Result<(f64, bool), InputError> {
     let (largest, negative) = match input.data {
         Matrix::F32(data) => extremes(data, |piece| {
             let (mut most, mut negative) = (0, 0);
@@ -327,7 +372,7 @@ fn check_matrix(input: &Input<'_>, n_models: usize) -> Result<(f64, bool), Input
     let bad = |x: f64| !x.is_finite() || (input.nonnegative && x < 0.0) || x > input.at_most;
     let at = (0..input.data.len()).find(|&at| bad(input.data.get(at))).unwrap_or(0);
     let (name, value) = (input.name.clone(), input.data.get(at));
-    let (query, model) = (at / n_models, at % n_models);
+    let (query, model) = (first + at / n_models, at % n_models);
     if value.is_finite() && value > input.at_most {
         Err(InputError::TooLarge { name, query, model, value, most: input.at_most })
     } else if value.is_finite() {

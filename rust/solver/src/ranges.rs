@@ -45,7 +45,7 @@ pub fn price_ranges(
     watch: &dyn Watch,
 ) -> Result<Result<Vec<(f64, f64)>, Interrupted>, InputError> {
     settings.validate()?;
-    let mut oracle = DenseOracle::new(problem, settings.threads, watch)?;
+    let mut oracle = DenseOracle::in_memory(problem, settings.threads, watch)?;
     Ok(ranges(&mut oracle, settings, prices, tolerance.max(LEAST_CHANGE), watch))
 }
 

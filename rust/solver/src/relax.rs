@@ -90,7 +90,7 @@ pub(crate) fn relax<O: DualOracle>(
 }
 
 /// Sizes of the samples.
-fn levels(n_queries: usize, n_models: usize, n_limits: usize) -> Vec<usize> {
+pub(crate) fn levels(n_queries: usize, n_models: usize, n_limits: usize) -> Vec<usize> {
     let mut sizes = Vec::new();
     if n_queries * n_models > WHOLE_PAIRS && n_limits > 0 {
         let mut size = FIRST_SAMPLE.max(SAMPLE_PER_LIMIT * n_limits);

@@ -1,11 +1,13 @@
 //! Queries held in memory with the pairs that are still open: what a screening pass returns and the ascent works on.
 
+use serde::{Deserialize, Serialize};
+
 use crate::grid::GridSum;
 
 /// The open pairs of some queries, row after row, with what the other queries already use.
 ///
 /// Each pair has one objective and one usage per resource, in the form "minimise, `usage <= limit`".
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rows {
     /// First pair of each row; one more entry than rows.
     pub start: Vec<usize>,

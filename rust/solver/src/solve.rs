@@ -41,7 +41,7 @@ pub fn solve<O: DualOracle>(oracle: &mut O, settings: &Settings, start: Option<&
             explain(oracle, &mut solution, certificate, &involved, settings, watch);
         }
         Ok(Relaxation::Stranded(query)) => {
-            let blocking = oracle.blocking(query);
+            let blocking = oracle.blocking(query).unwrap_or_default();
             explain(oracle, &mut solution, Certificate::Query(query), &blocking, settings, watch);
         }
         Ok(Relaxation::Undecided) => solution.status = Status::IterationLimit,
@@ -54,11 +54,18 @@ pub fn solve<O: DualOracle>(oracle: &mut O, settings: &Settings, start: Option<&
 }
 
 /// Writes the plan and its proof in the sign of the problem.
-fn conclude<O: DualOracle>(oracle: &O, solution: &mut Solution, planned: Planned, settings: &Settings) {
+fn conclude<O: DualOracle>(oracle: &mut O, solution: &mut Solution, mut planned: Planned, settings: &Settings) {
     let sign = oracle.sign();
     solution.info.nodes = planned.nodes;
     solution.bound = sign * planned.bound;
-    if let Some((assignment, tally)) = planned.plan {
+    let assignment = planned.plan.as_ref().and_then(|_| match oracle.assignment() {
+        Ok(assignment) => Some(assignment),
+        Err(stop) => {
+            planned.interrupted = Some(stop);
+            None
+        }
+    });
+    if let (Some(assignment), Some(tally)) = (assignment, planned.plan) {
         solution.objective = sign * planned.objective;
         solution.gap = relative_gap(solution.objective, solution.bound);
         let rounding = 4.0 * f64::EPSILON * planned.objective.abs();

@@ -22,7 +22,7 @@ pub fn solve_problem(
 ) -> Result<Solution, InputError> {
     settings.validate()?;
     let timed = Timed { inner: watch, until: deadline(settings.time_limit) };
-    let mut oracle = DenseOracle::new(problem, settings.threads, &timed)?;
+    let mut oracle = DenseOracle::in_memory(problem, settings.threads, &timed)?;
     Ok(solve(&mut oracle, settings, start, &timed))
 }
 
@@ -37,6 +37,22 @@ impl Watch for Unwatched {
 
     fn report(&self, _: &Progress) -> Result<(), Interrupted> {
         Ok(())
+    }
+}
+
+/// Stops only where nobody wants a result any more.
+pub(crate) struct Finishing<'w>(pub(crate) &'w dyn Watch);
+
+impl Watch for Finishing<'_> {
+    fn poll(&self) -> Result<(), Interrupted> {
+        match self.0.poll() {
+            Err(Interrupted::Abandoned) => Err(Interrupted::Abandoned),
+            _ => Ok(()),
+        }
+    }
+
+    fn report(&self, _: &Progress) -> Result<(), Interrupted> {
+        self.poll()
     }
 }
 

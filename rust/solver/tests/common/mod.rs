@@ -263,3 +263,35 @@ pub fn tiny(seed: u64) -> Instance {
     }
     instance
 }
+
+/// A large instance that is sampled: binding budget, caps, tenants and tokens, sorted rows.
+pub fn large(seed: u64, n: usize, m: usize) -> Instance {
+    let mut random = Random::new(seed);
+    let price: Vec<f64> = (0..m).map(|j| 1e-3 * f64::powi(2.0, j as i32)).collect();
+    let (mut acc, mut cost) = (Vec::with_capacity(n * m), Vec::with_capacity(n * m));
+    for i in 0..n {
+        let hard = i as f64 / n as f64;
+        acc.extend((0..m).map(|j| ((1.0 - hard) + hard * (j + 1) as f64 / m as f64) * (0.7 + 0.3 * random.unit())));
+        cost.extend((0..m).map(|j| price[j] * (0.5 + random.unit())));
+    }
+    let mean = cost.iter().sum::<f64>() / m as f64;
+    let groups: Vec<u32> = (0..n).map(|_| random.below(3) as u32).collect();
+    let tokens: Vec<f64> = (0..n).map(|_| 100.0 + random.below(900) as f64).collect();
+    let all_tokens: f64 = tokens.iter().sum();
+    Instance {
+        n,
+        m,
+        acc,
+        cost,
+        caps: Some((0..m).map(|j| if j % 2 == 0 { n as f64 } else { (n / m) as f64 }).collect()),
+        budget: Some(0.6 * mean),
+        min_accuracy_sum: None,
+        groups: Some((groups, vec![0.25 * mean, 0.15 * mean, mean])),
+        tokens: Some((tokens, vec![0.4 * all_tokens; m])),
+        allowed: Some((0..n * m).map(|at| at % m == 0 || random.below(10) > 0).collect()),
+        pair_tokens: None,
+        reserved: None,
+        group_floors: None,
+        minimise_cost: false,
+    }
+}
