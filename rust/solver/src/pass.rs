@@ -24,6 +24,18 @@ pub struct Data<'a> {
     /// Allowed pairs that no limit rules out by itself; `None` where that forbids nothing more.
     pub(crate) open: Option<Vec<bool>>,
     pub(crate) names: Names<'a>,
+    /// Nothing used yet, on the grid of each limit.
+    unused: Used,
+    /// What [`Data::count`] adds up pair by pair.
+    counted: Vec<Counted<'a>>,
+}
+
+/// A resource of which pairs of one model use different amounts.
+enum Counted<'a> {
+    /// One matrix under one limit: position of the limit, sign, numbers.
+    Matrix(usize, f64, Matrix<'a>),
+    /// Position of any other.
+    Other(usize),
 }
 
 /// Which query each row of a stretch is, among all.
@@ -82,7 +94,17 @@ impl<'a> Data<'a> {
     /// Rows with checked numbers.
     pub(crate) fn new(problem: Problem<'a>, limits: &Arc<Limits>, facts: &Arc<Facts>, names: Names<'a>) -> Self {
         let open = open_pairs(&problem, &facts.magnitudes);
-        Self { problem, limits: limits.clone(), facts: facts.clone(), open, names }
+        let usage = limits.ids.iter().map(|id| GridSum::of(facts.magnitudes.usage[id.resource]));
+        let unused = Used { usage: usage.collect(), load: vec![0; problem.n_models] };
+        let differing = problem.resources.iter().enumerate().filter(|(_, r)| !is_per_load(&r.usage, r.scope));
+        let counted = differing.map(|(r, resource)| match (&resource.usage, resource.scope) {
+            (Usage::Dense(input), Scope::All) => {
+                Counted::Matrix(limits.position[r][0] as usize, limits.sign[r], problem.inputs[*input].data)
+            }
+            _ => Counted::Other(r),
+        });
+        let counted = counted.collect();
+        Self { problem, limits: limits.clone(), facts: facts.clone(), open, names, unused, counted }
     }
 
     /// Which query a row is, among all.
@@ -104,16 +126,10 @@ impl Data<'_> {
         Pricing::new(&self.problem, &self.limits, open.or(self.problem.allowed), goal, prices)
     }
 
-    /// Nothing used yet.
-    pub(crate) fn unused(&self) -> Used {
-        let usage = self.limits.ids.iter().map(|id| GridSum::of(self.facts.magnitudes.usage[id.resource]));
-        Used { usage: usage.collect(), load: vec![0; self.problem.n_models] }
-    }
-
     /// Empty rows whose sums have the grids of this problem.
     pub(crate) fn no_rows(&self, goal: Goal) -> Rows {
         let mut rows = Rows::new(self.problem.resources.len(), self.limits.ids.len());
-        rows.fixed_usage = self.unused().usage;
+        rows.fixed_usage.clone_from(&self.unused.usage);
         rows.fixed_objective = GridSum::of(self.largest_own(goal));
         rows
     }
@@ -150,7 +166,7 @@ impl Data<'_> {
     /// The dual value of a block, and what its cheapest pairs use.
     pub(crate) fn evaluate(&self, pricing: &Pricing<'_>, rows: Range<usize>) -> Point {
         let value = GridSum::of(pricing.magnitude(&self.facts.magnitudes));
-        let mut point = Point { value, used: self.unused(), stranded: None };
+        let mut point = Point { value, used: self.unused.clone(), stranded: None };
         self.each_tile(pricing, rows, &mut Tile::default(), |rows, tile| {
             for ((i, &least), &at) in rows.zip(&tile.least).zip(&tile.at) {
                 if least == f64::INFINITY {
@@ -168,11 +184,18 @@ impl Data<'_> {
     /// Adds a pair to what is used; [`Data::count_loads`] adds what depends on the model alone.
     fn count(&self, used: &mut Used, i: usize, j: usize) {
         used.load[j] += 1;
-        for (r, resource) in self.problem.resources.iter().enumerate() {
-            if !is_per_load(&resource.usage, resource.scope) {
-                let k = self.limits.position[r][self.problem.member(r, i, j)] as usize;
-                if let Some(sum) = used.usage.get_mut(k) {
-                    sum.add(self.limits.sign[r] * self.problem.usage(r, i, j));
+        for counted in &self.counted {
+            match counted {
+                Counted::Matrix(k, sign, data) => {
+                    if let Some(sum) = used.usage.get_mut(*k) {
+                        sum.add(sign * data.get(i * self.problem.n_models + j));
+                    }
+                }
+                Counted::Other(r) => {
+                    let k = self.limits.position[*r][self.problem.member(*r, i, j)] as usize;
+                    if let Some(sum) = used.usage.get_mut(k) {
+                        sum.add(self.limits.sign[*r] * self.problem.usage(*r, i, j));
+                    }
                 }
             }
         }
@@ -200,7 +223,7 @@ impl Data<'_> {
 
     /// A screening to be filled.
     pub(crate) fn unscreened(&self, goal: Goal, capacity: usize) -> Screened {
-        let (rows, fixed) = (self.no_rows(goal), self.unused());
+        let (rows, fixed) = (self.no_rows(goal), self.unused.clone());
         Screened { rows, choices: Vec::with_capacity(capacity), fixed, tile: Tile::default() }
     }
 
@@ -260,7 +283,7 @@ impl Data<'_> {
     /// Sums over a block of a plan.
     pub(crate) fn tally(&self, rows: Range<usize>, plan: &[u16]) -> PlanSums {
         let inputs = self.facts.magnitudes.largest.iter().map(|&largest| GridSum::of(largest)).collect();
-        let mut sums = PlanSums { used: self.unused(), inputs, forbidden: false };
+        let mut sums = PlanSums { used: self.unused.clone(), inputs, forbidden: false };
         for (i, &j) in rows.zip(plan) {
             let j = usize::from(j);
             sums.forbidden |= !self.problem.allows(i, j);

@@ -34,8 +34,8 @@ const DEVIATIONS: f64 = 4.0;
 /// they are asked.
 const MODEL_ROWS: usize = 20_000;
 const MODEL_WIDTH: f64 = 2.0;
-/// Parts of the box that are climbed in before all of it.
-const PARTS: [f64; 2] = [1.0 / 16.0, 1.0 / 4.0];
+/// Part of the box that is climbed in before all of it.
+const PART: f64 = 0.25;
 /// Boxes tried before everything is taken.
 const BOXES: usize = 4;
 /// Times the level below is asked for a better start.
@@ -389,21 +389,13 @@ fn narrowed(ascent: &Ascent<'_>, widths: &[f64]) -> (Rows, Vec<f64>) {
 /// Moves an ascent to its top, or near it, by climbing on the rows in a part of the box around its prices. What is outside
 /// that part is summed up exactly, so where the climb ends inside, the top is that of all rows.
 fn come_nearer(ascent: &mut Ascent<'_>, widths: &[f64], watch: &dyn Watch) -> Result<(), Interrupted> {
-    for part in PARTS {
-        let widths: Vec<f64> = widths.iter().map(|width| part * width).collect();
-        let before = ascent.prices().to_vec();
-        let value = ascent.value_of_keys();
-        let (narrow, limit) = narrowed(ascent, &widths);
-        let mut inner = Ascent::new(&narrow, limit, &before);
-        if !matches!(inner.run(f64::INFINITY, watch)?, Ascended::Optimal) {
-            continue;
-        }
-        let moved = inner.prices().iter().zip(&before).zip(&widths);
-        let inside = moved.into_iter().all(|((now, before), width)| (now - before).abs() <= *width);
+    let widths: Vec<f64> = widths.iter().map(|width| PART * width).collect();
+    let before = ascent.prices().to_vec();
+    let value = ascent.value_of_keys();
+    let (narrow, limit) = narrowed(ascent, &widths);
+    let mut inner = Ascent::new(&narrow, limit, &before);
+    if matches!(inner.run(f64::INFINITY, watch)?, Ascended::Optimal) {
         ascent.go_to(inner.prices());
-        if inside {
-            return Ok(());
-        }
         if ascent.value_of_keys() <= value {
             ascent.go_to(&before);
         }
