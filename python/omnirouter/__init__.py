@@ -16,11 +16,12 @@ from omnirouter._core import __version__
 if TYPE_CHECKING:
     from omnirouter.curve import Frontier, frontier
     from omnirouter.errors import OmniRouterError, SolveError
+    from omnirouter.oracles import ChunkedOracle, ShardedOracle, solve_oracle
     from omnirouter.outcomes import Outcomes
     from omnirouter.pool import Model, Pool
     from omnirouter.predictor import Prediction, Predictor
     from omnirouter.problem import Audit, Problem
-    from omnirouter.resources import Resource
+    from omnirouter.resources import Column, Resource
     from omnirouter.router import Router, Routing
     from omnirouter.solution import Duals, Solution, Status
     from omnirouter.solver import solve
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 # Loaded at first use, so that `import omnirouter` stays light.
 _HOMES = {
     "Audit": "problem",
+    "ChunkedOracle": "oracles",
+    "Column": "resources",
     "Duals": "solution",
     "Frontier": "curve",
     "Model": "pool",
@@ -40,15 +43,19 @@ _HOMES = {
     "Resource": "resources",
     "Router": "router",
     "Routing": "router",
+    "ShardedOracle": "oracles",
     "Solution": "solution",
     "SolveError": "errors",
     "Status": "solution",
     "frontier": "curve",
     "solve": "solver",
+    "solve_oracle": "oracles",
 }
 
 __all__ = [
     "Audit",
+    "ChunkedOracle",
+    "Column",
     "Duals",
     "Frontier",
     "Model",
@@ -67,6 +74,7 @@ __all__ = [
     "__version__",
     "frontier",
     "solve",
+    "solve_oracle",
 ]
 
 

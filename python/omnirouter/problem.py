@@ -112,31 +112,20 @@ class Problem:
         allowed: ArrayLike | None = None,
         objective: Objective | None = None,
     ) -> None:
-        acc = _matrix("acc", acc)
+        acc = as_matrix("acc", acc)
         n, m = acc.shape
-        cost = _matrix("cost", cost)
+        cost = as_matrix("cost", cost)
         if cost.shape != (n, m):
             raise ValueError(f"cost has shape {cost.shape}, expected {(n, m)} as acc has")
         if n == 0 or m == 0:
             raise ValueError(f"acc has shape {(n, m)}, expected at least one query and one model")
-        if objective not in (None, "accuracy", "cost"):
-            raise ValueError(f"objective is {objective!r}, expected 'accuracy' or 'cost'")
-        everything = []
-        if budget is not None:
-            everything.append(_budget(budget))
-        if min_accuracy is not None:
-            everything.append(_floor(min_accuracy, n))
-        if caps is not None:
-            everything.append(_caps(caps, m))
-        everything.extend(_user_resources(resources))
-        if objective is None:
-            objective = "cost" if min_accuracy is not None and budget is None else "accuracy"
+        everything = all_limits(n, m, caps, budget, min_accuracy, resources)
         values = {
             "acc": acc,
             "cost": cost,
             "resources": tuple(resource.fitted(n, m) for resource in everything),
-            "allowed": None if allowed is None else _allowed(allowed, (n, m)),
-            "objective": objective,
+            "allowed": None if allowed is None else as_allowed(allowed, (n, m)),
+            "objective": objective_or_default(objective, budget, min_accuracy),
             "min_accuracy": None if min_accuracy is None else float(min_accuracy),
         }
         for name, value in values.items():
@@ -204,7 +193,29 @@ class Problem:
         return used
 
 
-def _matrix(name: str, value: ArrayLike) -> NDArray[Any]:
+def objective_or_default(objective: Objective | None, budget: object, min_accuracy: object) -> Objective:
+    """What is optimised where the caller leaves it open."""
+    if objective not in (None, "accuracy", "cost"):
+        raise ValueError(f"objective is {objective!r}, expected 'accuracy' or 'cost'")
+    return objective or ("cost" if min_accuracy is not None and budget is None else "accuracy")
+
+
+def all_limits(
+    n: int, m: int, caps: Caps | None, budget: float | None, min_accuracy: float | None, resources: Sequence[Resource]
+) -> list[Resource]:
+    """The limits with short names, and the others, as resources."""
+    everything = []
+    if budget is not None:
+        everything.append(_budget(budget))
+    if min_accuracy is not None:
+        everything.append(_floor(min_accuracy, n))
+    if caps is not None:
+        everything.append(_caps(caps, m))
+    return [*everything, *_user_resources(resources)]
+
+
+def as_matrix(name: str, value: ArrayLike) -> NDArray[Any]:
+    """A float32 or float64 matrix in C order, the same array where it is one."""
     array = np.asarray(value)
     if array.ndim != 2:
         raise ValueError(f"{name} has shape {array.shape}, expected (n_queries, n_models)")
@@ -215,7 +226,8 @@ def _matrix(name: str, value: ArrayLike) -> NDArray[Any]:
     return np.require(array, requirements=["C", "A"])
 
 
-def _allowed(value: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def as_allowed(value: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """A bool matrix in C order, the same array where it is one."""
     array = np.asarray(value)
     if array.shape != shape or array.dtype != np.bool_:
         raise ValueError(f"allowed is {array.dtype} of shape {array.shape}, expected bool of shape {shape}")

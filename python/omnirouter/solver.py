@@ -6,12 +6,13 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnirouter import _core
+from omnirouter.form import Form
 from omnirouter.problem import Caps, Objective, Problem
 from omnirouter.resources import Resource
 from omnirouter.solution import Conflict, Duals, Info, Progress, Solution, Status
@@ -152,30 +153,65 @@ def solve_problem(
     verbose: bool = False,
 ) -> Solution:
     """Solve a `Problem`; see `solve` for the keywords."""
-    settings: dict[str, Any] = {
+    settings = checked_settings(rel_gap, time_limit, threads, seed)
+    return run(
+        problem,
+        _core.solve,
+        (to_core(problem, problem.acc, problem.cost, problem.allowed),),
+        settings,
+        warm_start,
+        callback,
+        verbose,
+    )
+
+
+class CoreProblem(NamedTuple):
+    """A problem in the form that the native core takes."""
+
+    shape: tuple[int, int]
+    inputs: list[tuple[str, NDArray[Any], bool, float]]
+    objective: int
+    maximise: bool
+    resources: list[tuple[str, Any, Any, bool, list[float]]]
+    allowed: NDArray[np.bool_] | None
+
+
+def to_core(
+    problem: Problem | Form, acc: NDArray[Any], cost: NDArray[Any], allowed: NDArray[np.bool_] | None
+) -> CoreProblem:
+    """The form that the native core takes, with these rows."""
+    # A floor on the mean is meant for scores in [0, 1]; percents would meet it unseen.
+    floored = problem.min_accuracy is not None
+    inputs = [("acc", acc, floored, 1.0 if floored else math.inf), ("cost", cost, True, math.inf)]
+    resources = [resource.to_core(inputs) for resource in problem.resources]
+    cheapest = problem.objective == "cost"
+    return CoreProblem(acc.shape, inputs, 1 if cheapest else 0, not cheapest, resources, allowed)
+
+
+def checked_settings(rel_gap: float, time_limit: float | None, threads: int, seed: int) -> dict[str, Any]:
+    """The settings of a solve, in the order of the native core."""
+    return {
         "rel_gap": _real("rel_gap", rel_gap),
         "time_limit": math.inf if time_limit is None else _real("time_limit", time_limit),
         "threads": _whole("threads", threads),
         "seed": _whole("seed", seed),
         "node_limit": _DEFAULTS["node_limit"],
     }
-    # A floor on the mean is meant for scores in [0, 1]; percents would meet it unseen.
-    floored = problem.min_accuracy is not None
-    inputs = [("acc", problem.acc, floored, 1.0 if floored else math.inf), ("cost", problem.cost, True, math.inf)]
-    resources = [resource.to_core(inputs) for resource in problem.resources]
+
+
+def run(
+    problem: Problem | Form,
+    solve: Callable[..., dict[str, Any]],
+    rows: tuple[Any, ...],
+    settings: dict[str, Any],
+    warm_start: Duals | None,
+    callback: Callback | None,
+    verbose: bool,
+) -> Solution:
+    """Call a solve of the native core on some rows, and put its answer into words."""
     start = None if warm_start is None else _start(problem, warm_start)
     log = _Log(problem, callback, verbose)
-    raw = _core.solve(
-        problem.acc.shape,
-        inputs,
-        1 if problem.objective == "cost" else 0,
-        problem.objective == "accuracy",
-        resources,
-        problem.allowed,
-        tuple(settings.values()),
-        start,
-        log if log.wanted else None,
-    )
+    raw = solve(*rows, tuple(settings.values()), start, log if log.wanted else None)
     solution = _solution(problem, raw, settings)
     log.finish(solution)
     return solution
@@ -195,7 +231,7 @@ def _whole(name: str, value: Any) -> int:
     return int(value)
 
 
-def _finite_limits(problem: Problem) -> list[tuple[int, int]]:
+def _finite_limits(problem: Problem | Form) -> list[tuple[int, int]]:
     """(resource, member) of every finite limit, in the order of the multipliers."""
     return [
         (r, member)
@@ -205,7 +241,7 @@ def _finite_limits(problem: Problem) -> list[tuple[int, int]]:
     ]
 
 
-def _start(problem: Problem, duals: Duals) -> list[float]:
+def _start(problem: Problem | Form, duals: Duals) -> list[float]:
     if not isinstance(duals, Duals):
         raise TypeError(f"warm_start is {type(duals).__name__}, expected Duals of an earlier solution")
     if duals.caps.shape != (problem.n_models,):
@@ -230,7 +266,7 @@ def _start(problem: Problem, duals: Duals) -> list[float]:
     return start
 
 
-def _duals(problem: Problem, prices: Sequence[float]) -> Duals:
+def _duals(problem: Problem | Form, prices: Sequence[float]) -> Duals:
     by_resource = [np.zeros(len(resource.limit)) for resource in problem.resources]
     for (r, member), price in zip(_finite_limits(problem), prices, strict=True):
         by_resource[r][member] = price
@@ -242,9 +278,9 @@ def _duals(problem: Problem, prices: Sequence[float]) -> Duals:
     return Duals(float(budget[0]), float(floor[0]) * problem.n_queries, caps, named)
 
 
-def _solution(problem: Problem, raw: dict[str, Any], settings: dict[str, Any]) -> Solution:
+def _solution(problem: Problem | Form, raw: dict[str, Any], settings: dict[str, Any]) -> Solution:
     status = Status(raw["status"])
-    n, m = problem.acc.shape
+    n, m = problem.n_queries, problem.n_models
     spend, accuracy, load = math.nan, math.nan, np.zeros(m, dtype=np.int64)
     assignment: NDArray[np.int32] | None = raw["assignment"]
     if assignment is not None:
@@ -267,12 +303,25 @@ def _solution(problem: Problem, raw: dict[str, Any], settings: dict[str, Any]) -
         load=load,
         duals=_duals(problem, raw["duals"]),
         conflicts=conflicts,
-        info=Info(raw["passes"], raw["nodes"], relax_time, search_time, total_time, used, _core.__version__),
+        info=Info(
+            raw["passes"],
+            raw["nodes"],
+            relax_time,
+            search_time,
+            total_time,
+            used,
+            _core.__version__,
+            raw.get("readings", 0),
+            raw.get("rounds", 0),
+            raw.get("message_bytes", 0),
+        ),
         problem=problem,
     )
 
 
-def _conflict(problem: Problem, r: int, member: int, asked: float, reachable: float | None, bound: float | None) -> Conflict:
+def _conflict(
+    problem: Problem | Form, r: int, member: int, asked: float, reachable: float | None, bound: float | None
+) -> Conflict:
     resource = problem.resources[r]
     name, unit = resource.describe(member), 1
     if resource.name == "min_accuracy":
@@ -282,7 +331,7 @@ def _conflict(problem: Problem, r: int, member: int, asked: float, reachable: fl
     return Conflict(name, asked, *nearest)
 
 
-def _message(problem: Problem, status: Status, raw: dict[str, Any], conflicts: Sequence[Conflict]) -> str:
+def _message(problem: Problem | Form, status: Status, raw: dict[str, Any], conflicts: Sequence[Conflict]) -> str:
     if status is Status.INFEASIBLE:
         if raw["stranded"] is not None and not conflicts:
             return f"infeasible: query {raw['stranded']} has no allowed model"
@@ -330,14 +379,14 @@ def _rounded(value: float, direction: Callable[[float], int]) -> str:
 class _Log:
     """Turns reports of the core into log lines and calls of the user's callback."""
 
-    def __init__(self, problem: Problem, callback: Callback | None, verbose: bool) -> None:
+    def __init__(self, problem: Problem | Form, callback: Callback | None, verbose: bool) -> None:
         if callback is not None and not callable(callback):
             raise TypeError(f"callback is {callback!r}, expected a callable that takes a Progress")
         self.callback, self.verbose, self.start = callback, verbose, time.perf_counter()
         self.logs = verbose or _LOG.isEnabledFor(logging.INFO)
         self.wanted = self.logs or callback is not None
         if self.logs:
-            n, m = problem.acc.shape
+            n, m = problem.n_queries, problem.n_models
             self._line(f"omnirouter {_core.__version__}: {n} queries, {m} models, {len(_finite_limits(problem))} limits")
             self._line(f"{'phase':<8} {'queries':>10} {'bound':>14} {'objective':>14} {'gap':>9} {'time':>8}")
 

@@ -2,7 +2,7 @@
 
 use numpy::{IntoPyArray, PyReadonlyArrayDyn};
 use omnirouter_solver::{
-    solve_problem, Input, Problem, Relation, Resource, Scope, Sense, Settings, Solution, Status, Usage,
+    solve_problem, Input, InputError, Problem, Relation, Resource, Scope, Sense, Settings, Solution, Status, Usage,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -32,6 +32,20 @@ pub(crate) enum PyScope<'py> {
 /// A resource: name, usage, scope, whether the limit is a minimum, limits.
 type PyResource<'py> = (String, PyUsage<'py>, PyScope<'py>, bool, Vec<f64>);
 
+/// A problem as the Python face hands it over; an oracle's has arrays without rows.
+#[derive(FromPyObject)]
+pub(crate) struct PyProblem<'py> {
+    shape: (usize, usize),
+    inputs: Vec<PyInput<'py>>,
+    objective: usize,
+    maximise: bool,
+    resources: Vec<PyResource<'py>>,
+    allowed: Option<PyReadonlyArrayDyn<'py, bool>>,
+}
+
+/// rel_gap, time_limit, threads, seed, node_limit.
+pub(crate) type PySettings = (f64, f64, usize, u64, usize);
+
 /// Defaults of the settings, so that Python never states them twice.
 #[pyfunction]
 pub(crate) fn defaults(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
@@ -46,44 +60,48 @@ pub(crate) fn defaults(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 
 /// Solves; raises `ValueError` for bad numbers. See `omnirouter.solve`.
 #[pyfunction]
-#[pyo3(signature = (shape, inputs, objective, maximise, resources, allowed, settings, start, callback))]
-#[allow(clippy::too_many_arguments)] // one argument per part of the problem; the Python face names them
 pub(crate) fn solve<'py>(
     py: Python<'py>,
-    shape: (usize, usize),
-    inputs: Vec<PyInput<'py>>,
-    objective: usize,
-    maximise: bool,
-    resources: Vec<PyResource<'py>>,
-    allowed: Option<PyReadonlyArrayDyn<'py, bool>>,
-    settings: (f64, f64, usize, u64, usize),
+    problem: PyProblem<'py>,
+    settings: PySettings,
     start: Option<Vec<f64>>,
     callback: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let borrowed: Vec<(&str, Borrowed<'py>, bool, f64)> = inputs
-        .iter()
-        .map(|(name, array, nonnegative, at_most)| {
-            Ok((name.as_str(), Borrowed::new(name, array)?, *nonnegative, *at_most))
+    let settings = to_settings(settings);
+    let solved = problem.with(|problem| {
+        door::enter(py, callback, |watch| solve_problem(problem, &settings, start.as_deref(), watch))
+    })?;
+    to_dict(py, solved.map_err(refused)?)
+}
+
+impl PyProblem<'_> {
+    /// Lends the problem with its arrays borrowed.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&Problem<'_>) -> PyResult<T>) -> PyResult<T> {
+        let borrowed: Vec<Borrowed<'_>> =
+            self.inputs.iter().map(|(name, array, ..)| Borrowed::new(name, array)).collect::<PyResult<_>>()?;
+        let inputs = borrowed.iter().zip(&self.inputs).map(|(array, (name, _, nonnegative, at_most))| {
+            let (nonnegative, at_most) = (*nonnegative, *at_most);
+            Ok(Input { name: name.clone(), data: array.matrix(name)?, nonnegative, at_most })
+        });
+        work(&Problem {
+            n_queries: self.shape.0,
+            n_models: self.shape.1,
+            inputs: inputs.collect::<PyResult<_>>()?,
+            objective: self.objective,
+            sense: if self.maximise { Sense::Maximise } else { Sense::Minimise },
+            resources: self.resources.iter().map(resource).collect::<PyResult<_>>()?,
+            allowed: self.allowed.as_ref().map(|array| slice("allowed", array)).transpose()?,
         })
-        .collect::<PyResult<_>>()?;
-    let inputs = borrowed.iter().map(|(name, array, nonnegative, at_most)| {
-        let (nonnegative, at_most) = (*nonnegative, *at_most);
-        Ok(Input { name: (*name).to_owned(), data: array.matrix(name)?, nonnegative, at_most })
-    });
-    let problem = Problem {
-        n_queries: shape.0,
-        n_models: shape.1,
-        inputs: inputs.collect::<PyResult<_>>()?,
-        objective,
-        sense: if maximise { Sense::Maximise } else { Sense::Minimise },
-        resources: resources.iter().map(resource).collect::<PyResult<_>>()?,
-        allowed: allowed.as_ref().map(|array| slice("allowed", array)).transpose()?,
-    };
-    let (rel_gap, time_limit, threads, seed, node_limit) = settings;
-    let settings = Settings { rel_gap, time_limit, threads, seed, node_limit };
-    let solved = door::enter(py, callback, |watch| solve_problem(&problem, &settings, start.as_deref(), watch))?;
-    let solution = solved.map_err(|error| PyValueError::new_err(error.to_string()))?;
-    to_dict(py, solution)
+    }
+}
+
+pub(crate) fn to_settings((rel_gap, time_limit, threads, seed, node_limit): PySettings) -> Settings {
+    Settings { rel_gap, time_limit, threads, seed, node_limit }
+}
+
+/// Bad input is a `ValueError`.
+pub(crate) fn refused(error: InputError) -> PyErr {
+    PyValueError::new_err(error.to_string())
 }
 
 fn resource<'a>((name, usage, scope, minimum, limits): &'a PyResource<'_>) -> PyResult<Resource<'a>> {
@@ -105,7 +123,7 @@ fn resource<'a>((name, usage, scope, minimum, limits): &'a PyResource<'_>) -> Py
     Ok(Resource { name: name.clone(), usage, scope, relation, limits: limits.clone() })
 }
 
-fn to_dict(py: Python<'_>, solution: Solution) -> PyResult<Bound<'_, PyDict>> {
+pub(crate) fn to_dict(py: Python<'_>, solution: Solution) -> PyResult<Bound<'_, PyDict>> {
     let out = PyDict::new(py);
     out.set_item("status", status_name(solution.status))?;
     out.set_item("assignment", solution.assignment.map(|plan| plan.into_pyarray(py)))?;
