@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,7 +37,7 @@ def chunked(**arrays: Any) -> ChunkedOracle:
 
 def sharded(**arrays: Any) -> ShardedOracle:
     cuts = [0, 1, len(arrays["acc"]) // 3, len(arrays["acc"])]
-    parts = [{name: array[a:b] for name, array in arrays.items()} for a, b in zip(cuts, cuts[1:], strict=False)]
+    parts = [{name: array[a:b] for name, array in arrays.items()} for a, b in itertools.pairwise(cuts)]
     return ShardedOracle([Cut(CHUNK, **part) for part in parts], threads=1)
 
 

@@ -68,6 +68,7 @@ __all__ = [
     "Resource",
     "Router",
     "Routing",
+    "ShardedOracle",
     "Solution",
     "SolveError",
     "Status",

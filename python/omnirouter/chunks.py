@@ -70,7 +70,7 @@ class _NpyFile:
 
 def _fill(file: Any, array: NDArray[Any]) -> None:
     """Read a whole array."""
-    left = memoryview(array.reshape(-1).view(np.uint8))
+    left: Any = memoryview(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
     while len(left):
         count = file.readinto(left)
         if not count:
@@ -102,7 +102,8 @@ class ArrowChunks:
         """Number of rows, where it can be told without reading them."""
         paths = self._paths()
         if paths is None:
-            return getattr(self._source, "num_rows", None)
+            known: int | None = getattr(self._source, "num_rows", None)
+            return known
         parquet = require("pyarrow.parquet", extra="predict")
         return sum(parquet.read_metadata(path).num_rows for path in paths)
 

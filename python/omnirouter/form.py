@@ -104,15 +104,14 @@ class Rows:
         usage: list[NDArray[np.float64] | None] = []
         groups: list[NDArray[np.uint32] | None] = []
         for resource in self.form.resources:
-            per_query = None
+            per_query: NDArray[np.float64] | None = None
             if isinstance(resource.usage, Column):
-                array = _named(at, more, resource.usage.name)
+                given = _named(at, more, resource.usage.name)
+                name = resource.usage.name
                 if resource.usage.per_model:
-                    inputs.append(
-                        _shaped(at, resource.usage.name, as_matrix(f"chunk {at}: {resource.usage.name}", array), shape)
-                    )
+                    inputs.append(_shaped(at, name, as_matrix(f"chunk {at}: {name}", given), shape))
                 else:
-                    per_query = _shaped(at, resource.usage.name, np.ascontiguousarray(array, dtype=np.float64), shape[:1])
+                    per_query = _shaped(at, name, np.ascontiguousarray(given, dtype=np.float64), shape[:1])
             usage.append(per_query)
             groups.append(_codes(at, more, resource, shape[0]) if isinstance(resource.per, Column) else None)
         allowed = as_allowed(_named(at, more, "allowed"), shape) if self.form.allowed else None

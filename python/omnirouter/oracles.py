@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -78,8 +78,8 @@ def solve_oracle(
 
     Notes
     -----
-    Extra memory: two chunks, the sampled rows (at most 2^24 pairs), the few rows in which a choice is left, two bytes per query
-    for each of at most two plans, and four for the assignment at the end.
+    Extra memory: two chunks, the sampled rows (at most 2^24 pairs), the few rows in which a choice is left, two bytes per
+    query for each of at most two plans, and four for the assignment at the end.
 
     Examples
     --------
@@ -256,11 +256,11 @@ class ShardedOracle:
 class Shards(Protocol):
     """Shards that have read their rows; see `ShardedOracle` for the methods."""
 
-    def facts(self) -> list[tuple[int, bytes]]: ...  # noqa: D102
-    def agree(self, facts: bytes, firsts: list[int]) -> None: ...  # noqa: D102
-    def ask(self, question: str, message: bytes) -> list[bytes]: ...  # noqa: D102
-    def ask_in_turn(self, question: str, message: bytes) -> bytes: ...  # noqa: D102
-    def assignments(self) -> list[NDArray[np.int32]]: ...  # noqa: D102
+    def facts(self) -> list[tuple[int, bytes]]: ...
+    def agree(self, facts: bytes, firsts: list[int]) -> None: ...
+    def ask(self, question: str, message: bytes) -> list[bytes]: ...
+    def ask_in_turn(self, question: str, message: bytes) -> bytes: ...
+    def assignments(self) -> list[NDArray[np.int32]]: ...
 
 
 def joined_shape(shapes: Sequence[tuple[int, int]]) -> tuple[int, int]:

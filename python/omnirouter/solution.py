@@ -121,8 +121,8 @@ class Conflict:
 class Info:
     """Work done: reads of all rows, nodes of the search, seconds per phase, and the settings used.
 
-    Of an oracle also: complete readings of its source (the first one, which checks the numbers, included); rounds of messages
-    with shards, and bytes sent and received in all.
+    Of an oracle also: complete readings of its source (the first one, which checks the numbers, included); rounds of
+    messages with shards, and bytes sent and received in all.
     """
 
     passes: int

@@ -13,6 +13,7 @@ import numpy as np
 
 from omnirouter.curve import Frontier
 from omnirouter.extras import require
+from omnirouter.problem import Problem
 from omnirouter.solution import Progress, Solution
 
 __all__ = ["embedding_then_solving", "helps_most", "progress", "show_curve", "show_solution", "solving"]
@@ -76,6 +77,7 @@ def show_solution(solution: Solution, models: Sequence[str], note: str = "") -> 
         print(re.sub(r"caps\[(\d+)\] (\S+)", lambda hit: f"the cap {hit[2]} of {models[int(hit[1])]}", solution.message))
         return
     problem, plan = solution.problem, solution.assignment
+    assert isinstance(problem, Problem), "the commands solve rows in memory"
     queries = np.arange(len(plan))
     acc = problem.acc[queries, plan].astype(np.float64)
     cost = problem.cost[queries, plan].astype(np.float64)
