@@ -4,8 +4,8 @@
 
 Writes two .npy files (float32, simulated, from a seed) unless they are there, solves in a process of its own, and prints:
 
-- `peak`: VmHWM of that process from /proc/self/status, that is all its pages at their most, libraries included. The files are read
-  into buffers and not mapped, so no page cache is in the figure.
+- `peak`: VmHWM of that process from /proc/self/status, that is all its pages at their most, libraries included. The files
+  are read into buffers and not mapped, so no page cache is in the figure.
 - `plain read`: the same two files read chunk by chunk with nothing done to the chunks, before and after the solve.
 - `solve`: bytes of the files, times the complete readings, by the time of the whole solve.
 """

@@ -13,7 +13,19 @@ import pytest
 import omnirouter
 
 PACKAGE = Path(omnirouter.__file__).parent
-HEAVY = {"onnxruntime", "tokenizers", "pyarrow", "onnx", "safetensors", "yaml", "rich", "matplotlib", "scipy", "wordllama"}
+HEAVY = {
+    "onnxruntime",
+    "tokenizers",
+    "pyarrow",
+    "onnx",
+    "safetensors",
+    "yaml",
+    "rich",
+    "matplotlib",
+    "scipy",
+    "wordllama",
+    "ray",
+}
 
 
 def imports(path: Path, *, inside_functions: bool = True) -> Iterator[str]:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from instances import KINDS, batch
 
 import omnirouter
+from instances import KINDS, batch
 from omnirouter import ChunkedOracle, Column, Resource, ShardedOracle, Solution
 from omnirouter.errors import OracleError
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from instances import batch
 
 import omnirouter
+import omnirouter.ray
+from instances import batch
 from omnirouter.errors import OracleError
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
@@ -40,10 +41,8 @@ def chunks(first: int, last: int) -> Iterable[tuple[Any, Any]]:
 
 
 def oracle(cuts: list[int], **options: Any) -> Any:
-    from omnirouter.ray import RayOracle
-
     ends = zip([0, *cuts], [*cuts, N], strict=True)
-    return RayOracle([partial(chunks, a, b) for a, b in ends], num_cpus=0.5, **options)
+    return omnirouter.ray.RayOracle([partial(chunks, a, b) for a, b in ends], num_cpus=0.5, **options)
 
 
 def same(one: omnirouter.Solution, other: omnirouter.Solution) -> None:
@@ -53,32 +52,38 @@ def same(one: omnirouter.Solution, other: omnirouter.Solution) -> None:
     assert mine == yours
 
 
-def test_any_number_of_shards_and_any_death_give_the_same_bits() -> None:
+class Deadly:
+    """Actors that die once they have answered: (shard, question) pairs, each the first time."""
+
+    def __init__(self, rows: Any, deaths: list[tuple[int, str]]) -> None:
+        self.rows, self.deaths = rows, deaths
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.rows, name)
+
+    def ask(self, question: str, message: bytes) -> list[bytes]:
+        answers: list[bytes] = self.rows.ask(question, message)
+        for victim, last in [death for death in self.deaths if death[1] == question]:
+            ray.kill(self.rows.shards[victim].actor)
+            self.deaths.remove((victim, last))
+        return answers
+
+
+def test_any_number_of_shards_and_any_death_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     given = batch(N, M, seed=3)
     dense = omnirouter.solve(given.acc, given.cost, given.caps, given.budget)
     solution = omnirouter.solve_oracle(oracle([]), given.caps, given.budget)
     same(solution, dense)
-    rounds = solution.info.rounds
-    assert rounds <= 12
-    for victim, question in enumerate(["screen", "tally", "keep"]):
-        rows = oracle([1, 4_000])
-        ask, done = rows.ask, []
-
-        def ask_and_kill(
-            asked: str, message: bytes, victim: int = victim, question: str = question, rows: Any = rows, ask: Any = ask, done: Any = done
-        ) -> list[bytes]:
-            answers: list[bytes] = ask(asked, message)
-            done.append(asked)
-            if done.count(question) == 1 and asked == question:
-                ray.kill(rows.shards[victim].actor)
-            return answers
-
-        rows.ask = ask_and_kill
-        solution = omnirouter.solve_oracle(rows, given.caps, given.budget)
-        same(solution, dense)
-        assert rows.shards[victim].started == 2
-        assert solution.info.rounds == rounds
-        assert solution.info.message_bytes < given.acc.nbytes + given.cost.nbytes
+    assert solution.info.rounds <= 12
+    deadly = Deadly(oracle([1, 4_000]), [(0, "screen"), (1, "tally"), (2, "keep")])
+    solve_shards = omnirouter.ray.solve_shards
+    monkeypatch.setattr(omnirouter.ray, "solve_shards", lambda shards, *rest: solve_shards(deadly, *rest))
+    broken = omnirouter.solve_oracle(deadly.rows, given.caps, given.budget)
+    same(broken, dense)
+    assert not deadly.deaths
+    assert [shard.started for shard in deadly.rows.shards] == [2, 2, 2]
+    assert broken.info.rounds == solution.info.rounds
+    assert broken.info.message_bytes < given.acc.nbytes + given.cost.nbytes
 
 
 def test_a_shard_that_dies_again_and_again_is_an_error() -> None:
@@ -90,13 +95,11 @@ def test_a_shard_that_dies_again_and_again_is_an_error() -> None:
 
 
 def test_exceptions_of_a_source_are_raised_as_they_were() -> None:
-    from omnirouter.ray import RayOracle
-
     def bad() -> Any:
         return [(np.full((2, 2), np.nan), np.ones((2, 2)))]
 
     with pytest.raises(ValueError, match=r"acc\[0, 0\] is NaN"):
-        omnirouter.solve_oracle(RayOracle([bad], num_cpus=0.5), budget=1.0)
+        omnirouter.solve_oracle(omnirouter.ray.RayOracle([bad], num_cpus=0.5), budget=1.0)
 
 
 @dataclass(frozen=True)
@@ -114,16 +117,16 @@ class Lengths:
 def test_a_dataset_is_predicted_and_routed() -> None:
     import ray.data
 
-    from omnirouter.ray import route
-
     rng = np.random.default_rng(0)
     prompts = ["x" * int(n) for n in rng.integers(1, 400, 3_000)]
     prediction = Lengths().predict(prompts)
     budget = float(prediction.cost[:, 0].sum()) * 3
     dense = omnirouter.solve(prediction.acc, prediction.cost, budget=budget)
     for shards in (1, 3):
-        dataset = ray.data.from_items([{"prompt": prompt, "key": at} for at, prompt in enumerate(prompts)], override_num_blocks=5)
-        routing = route(dataset, Lengths(), budget, shards=shards, num_cpus=0.5)
+        dataset = ray.data.from_items(
+            [{"prompt": prompt, "key": at} for at, prompt in enumerate(prompts)], override_num_blocks=5
+        )
+        routing = omnirouter.ray.route(dataset, Lengths(), budget, shards=shards, num_cpus=0.5)
         same(routing.solution, dense)
         rows = routing.dataset.take_all()
         assert [row["key"] for row in rows] == list(range(3_000))

@@ -1,5 +1,5 @@
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ def solve_shards(
 ) -> dict[str, Any]: ...
 def merge_facts(facts: Sequence[bytes]) -> bytes: ...
 
+@final
 class Shard:
     def __new__(cls, form: Any, rows: Iterable[Any], threads: int) -> Shard: ...
     def facts(self) -> tuple[int, bytes]: ...

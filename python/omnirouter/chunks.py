@@ -105,7 +105,7 @@ class ArrowChunks:
             known: int | None = getattr(self._source, "num_rows", None)
             return known
         parquet = require("pyarrow.parquet", extra="predict")
-        return sum(parquet.read_metadata(path).num_rows for path in paths)
+        return int(sum(parquet.read_metadata(path).num_rows for path in paths))
 
     def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
         """Read from the first row."""

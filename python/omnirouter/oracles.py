@@ -194,6 +194,11 @@ def without_rows(form: Form) -> CoreProblem:
     return to_core(form, empty, empty, np.zeros((0, form.n_models), np.bool_) if form.allowed else None)
 
 
+def started(form: Form, chunks: Iterable[Chunk], threads: int) -> _core.Shard:
+    """A shard that has read and checked its rows."""
+    return _core.Shard(without_rows(form), Rows(with_columns(chunks, form), form), threads)
+
+
 class ShardedOracle:
     """Rows in shards, each of which answers for itself: here all in this process, in `omnirouter.ray` on many machines.
 
@@ -224,9 +229,7 @@ class ShardedOracle:
 
     def solve(self, form: Form, settings: Any, start: Any, callback: Any) -> dict[str, Any]:
         """Solve the form over the shards, with the native core."""
-        self._shards = [
-            _core.Shard(without_rows(form), Rows(with_columns(chunks, form), form), self._threads) for chunks in self._chunks
-        ]
+        self._shards = [started(form, chunks, self._threads) for chunks in self._chunks]
         return solve_shards(self, form, settings, start, callback)
 
     def facts(self) -> list[tuple[int, bytes]]:

@@ -1,11 +1,12 @@
 """Batches on many machines with Ray: actors hold the rows, and only sums and the few rows with a choice travel.
 
-A dead actor is started again from the source of its rows, and the questions that it had answered are put to it once more; so the
-answer has the same bits whatever dies meanwhile, and for any number of shards.
+A dead actor is started again from the source of its rows, and the questions that it had answered are put to it
+once more; so the answer has the same bits whatever dies meanwhile, and for any number of shards.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +15,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from omnirouter import _core
 from omnirouter.chunks import ArrowChunks
 from omnirouter.errors import OracleError
 from omnirouter.extras import require
-from omnirouter.form import Chunk, Form, Rows
-from omnirouter.oracles import count_rows, joined_shape, solve_oracle, solve_shards, with_columns, without_rows
+from omnirouter.form import Chunk, Form
+from omnirouter.oracles import count_rows, joined_shape, solve_oracle, solve_shards, started
 from omnirouter.solution import Solution
 
 __all__ = ["RayOracle", "RayRouting", "route"]
@@ -159,7 +159,7 @@ class _Shard:
     def __init__(self, source: Source, threads: int) -> None:
         self._source, self._threads = source, threads
         self._chunks: Iterable[Chunk] | None = None
-        self._shard: _core.Shard | None = None
+        self._shard: Any = None
 
     def _read(self) -> Iterable[Chunk]:
         # Not as the actor starts: there an exception would look like its death.
@@ -171,22 +171,24 @@ class _Shard:
         return count_rows(self._read())
 
     def prepare(self, form: Form) -> None:
-        rows = Rows(with_columns(self._read(), form), form)
-        self._shard = _core.Shard(without_rows(form), rows, self._threads)
+        self._shard = started(form, self._read(), self._threads)
 
     def facts(self) -> tuple[int, bytes]:
-        return self._ready().facts()
+        facts: tuple[int, bytes] = self._ready().facts()
+        return facts
 
     def agree(self, facts: bytes, first: int) -> None:
         self._ready().agree(facts, first)
 
     def answer(self, question: str, message: bytes) -> bytes:
-        return self._ready().answer(question, message)
+        answer: bytes = self._ready().answer(question, message)
+        return answer
 
     def assignment(self) -> NDArray[np.int32]:
-        return self._ready().assignment()
+        plan: NDArray[np.int32] = self._ready().assignment()
+        return plan
 
-    def _ready(self) -> _core.Shard:
+    def _ready(self) -> Any:
         if self._shard is None:
             raise OracleError("the shard was asked before it was told the problem")
         return self._shard
@@ -199,8 +201,8 @@ class RayRouting:
     Attributes
     ----------
     dataset : ray.data.Dataset or None
-        The rows of the dataset that was given, in their order, with the columns "acc" and "cost" (lists, one number per model) and
-        "model" (name of the chosen one); None without a plan.
+        The rows of the dataset that was given, in their order, with the columns "acc" and "cost" (lists, one number per
+        model) and "model" (name of the chosen one); None without a plan.
     models : tuple of str
         Names of the models.
     solution : Solution
@@ -230,8 +232,8 @@ def route(
     dataset : ray.data.Dataset
         A row per query.
     router : path or object
-        A folder of a saved `Router`, which every worker can read; or an object with `models` and `predict(prompts)` as a `Router` has
-        them, which is sent to the workers.
+        A folder of a saved `Router`, which every worker can read; or an object with `models` and `predict(prompts)` as a
+        `Router` has them, which is sent to the workers.
     budget : float, optional
         As for `omnirouter.solve`.
     prompt : str
@@ -269,14 +271,14 @@ def route(
         context.execution_options.preserve_order = before
     count = min(shards, len(blocks))
     cuts = [len(blocks) * at // count for at in range(count + 1)]
-    parts = [blocks[a:b] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    parts = [blocks[a:b] for a, b in itertools.pairwise(cuts)]
     oracle = RayOracle([_Blocks(part) for part in parts], num_cpus=num_cpus)
     solution = solve_oracle(oracle, budget=budget, **limits)
     if solution.assignment is None:
         return RayRouting(None, models, solution)
     name = ray.remote(_named)
     out, first = [], 0
-    lengths = ray.get([ray.remote(len).remote(block) for block in blocks])
+    lengths = ray.get([ray.remote(_length).remote(block) for block in blocks])
     for block, length in zip(blocks, lengths, strict=True):
         out.append(name.remote(block, solution.assignment[first : first + length], models))
         first += length
@@ -328,6 +330,10 @@ def _opened(router: Any) -> Any:
     from omnirouter.router import Router
 
     return Router.load(router)
+
+
+def _length(table: Any) -> int:
+    return int(table.num_rows)
 
 
 def _named(table: Any, plan: NDArray[np.int32], models: tuple[str, ...]) -> Any:
