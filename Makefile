@@ -3,10 +3,11 @@ PYTHON ?= python3
 TEST := .venv
 DEMO := .venv-demo
 PEERS := .venv-bench
+RAY := .venv-ray
 BIN := $(TEST)/bin
 SOURCES := $(shell find rust -name '*.rs') Cargo.toml Cargo.lock rust/solver/Cargo.toml rust/python/Cargo.toml pyproject.toml
 
-.PHONY: help demo test test-all test-rust test-python lint format bench bench-rust bench-python results lock clean
+.PHONY: help demo test test-all test-rust test-python test-ray lint format bench bench-rust bench-python results lock clean
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -17,7 +18,10 @@ test: test-rust test-python ## set up and run the default tests
 
 test-all: $(TEST)/.built ## every tier: also the slow tests, and the release build of the Rust tests
 	cargo test --release --locked
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(BIN)/python -m pytest -m "not ray"
+
+test-ray: $(RAY)/.built ## the tests on a local Ray cluster, in an environment of their own
+	$(RAY)/bin/python -m pytest tests/test_ray.py -m ray
 
 test-rust: check-tools
 	cargo test --locked
@@ -53,14 +57,15 @@ results: $(PEERS)/.built ## write docs/results.md: real outcome tables (DATA=fol
 	$(PEERS)/bin/python benches/results.py $(or $(DATA),../shared/data) $(ARGS)
 
 lock: ## pin the environments again (needs uv)
-	for name in demo dev bench; do \
-	  groups=$$(case $$name in dev) echo "--group dev" ;; bench) echo "--group dev --group bench" ;; esac); \
-	  uv pip compile -q pyproject.toml --extra predict --extra plot --group build $$groups --universal \
-	    --python-version 3.10 --no-annotate --custom-compile-command "make lock" -o requirements/$$name.lock; \
-	done
+	lock() { uv pip compile -q pyproject.toml --group build --universal --python-version 3.10 --no-annotate \
+	  --custom-compile-command "make lock" "$$@"; }; \
+	lock --extra predict --extra plot -o requirements/demo.lock; \
+	lock --extra predict --extra plot --group dev -o requirements/dev.lock; \
+	lock --extra predict --extra plot --group dev --group bench -o requirements/bench.lock; \
+	lock --extra ray --group ray-tests -o requirements/ray.lock
 
 clean: ## remove environments and builds
-	rm -rf $(TEST) $(DEMO) $(PEERS) target demo-output python/omnirouter/_core*.so
+	rm -rf $(TEST) $(DEMO) $(PEERS) $(RAY) target demo-output python/omnirouter/_core*.so
 
 .PHONY: check-tools
 check-tools:
@@ -75,6 +80,15 @@ $(TEST)/.ready: requirements/dev.lock | check-tools
 
 $(TEST)/.built: $(TEST)/.ready $(SOURCES)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(RAY)/.ready: requirements/ray.lock | check-tools
+	$(PYTHON) -m venv $(RAY)
+	$(RAY)/bin/python -m pip install -q --disable-pip-version-check -r requirements/ray.lock
+	touch $@
+
+$(RAY)/.built: $(RAY)/.ready $(SOURCES)
+	$(RAY)/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
 $(DEMO)/.ready: requirements/demo.lock | check-tools

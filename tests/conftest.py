@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from omnirouter import Solution, solver, verify
+from omnirouter import Problem, Solution, solver, verify
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -50,8 +50,9 @@ def every_solution_is_verified() -> Iterator[None]:
 
     def verified(problem: Any, *rest: Any) -> Solution:
         solution = build(problem, *rest)
-        found = verify(problem, solution, effort=3_000)
-        assert found.ok, found
+        if isinstance(problem, Problem):  # the rows of an oracle are not here; its tests compare it with rows in memory
+            found = verify(problem, solution, effort=3_000)
+            assert found.ok, found
         return solution
 
     with pytest.MonkeyPatch.context() as patch:

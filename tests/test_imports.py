@@ -13,7 +13,19 @@ import pytest
 import omnirouter
 
 PACKAGE = Path(omnirouter.__file__).parent
-HEAVY = {"onnxruntime", "tokenizers", "pyarrow", "onnx", "safetensors", "yaml", "rich", "matplotlib", "scipy", "wordllama"}
+HEAVY = {
+    "onnxruntime",
+    "tokenizers",
+    "pyarrow",
+    "onnx",
+    "safetensors",
+    "yaml",
+    "rich",
+    "matplotlib",
+    "scipy",
+    "wordllama",
+    "ray",
+}
 
 
 def imports(path: Path, *, inside_functions: bool = True) -> Iterator[str]:
@@ -49,9 +61,9 @@ def test_the_sources_are_found() -> None:
     assert {"solver", "problem", "predictor", "router", "outcomes", "pool", "cli"} <= {room(path) for path in SOURCES}
 
 
-def test_only_the_solver_touches_the_native_core() -> None:
+def test_only_the_solver_and_the_oracles_touch_the_native_core() -> None:
     users = {room(path) for path in SOURCES if any(name.startswith("omnirouter._core") for name in imports(path))}
-    assert users <= {"solver", "ranges", "__init__"}
+    assert users <= {"solver", "oracles", "ranges", "__init__"}
     assert "solver" in users
 
 

@@ -46,10 +46,21 @@ CALLBACK = (
     "omnirouter.solve(acc, cost, budget=1500.0, callback=lambda p: time.sleep(0.2))",
 )
 
+# The thread that reads sits in the code of the source for longer than the test.
+SOURCE = (
+    """
+class Slow:
+    def __iter__(self):
+        yield np.ones((10, 2)), np.ones((10, 2))
+        time.sleep(20)
+""",
+    "omnirouter.solve_oracle(omnirouter.ChunkedOracle(Slow(), n_queries=10), budget=20.0)",
+)
+
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("wait", [0.2, 0.9])
-@pytest.mark.parametrize("work", [LARGE, EXACT, CALLBACK], ids=["passes", "exact search", "callback"])
+@pytest.mark.parametrize("work", [LARGE, EXACT, CALLBACK, SOURCE], ids=["passes", "exact search", "callback", "source"])
 def test_ctrl_c_is_raised_promptly_and_leaves_the_process_in_order(
     start: Callable[..., Any], work: tuple[str, str], wait: float
 ) -> None:

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from omnirouter.curve import Frontier, frontier
     from omnirouter.duals import Duals
     from omnirouter.errors import OmniRouterError, SolveError
+    from omnirouter.oracles import ChunkedOracle, ShardedOracle, solve_oracle
     from omnirouter.outcomes import Outcomes
     from omnirouter.pool import Model, Pool
     from omnirouter.predictor import Prediction, Predictor
     from omnirouter.problem import Audit, Problem
     from omnirouter.ranges import PriceRange, price_ranges
-    from omnirouter.resources import Resource
+    from omnirouter.resources import Column, Resource
     from omnirouter.router import Router, Routing
     from omnirouter.solution import Certificate, Solution, Status
     from omnirouter.solver import solve
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "Audit": "problem",
     "Certificate": "solution",
+    "ChunkedOracle": "oracles",
+    "Column": "resources",
     "Duals": "duals",
     "Frontier": "curve",
     "Model": "pool",
@@ -45,6 +48,7 @@ _HOMES = {
     "Resource": "resources",
     "Router": "router",
     "Routing": "router",
+    "ShardedOracle": "oracles",
     "Solution": "solution",
     "SolveError": "errors",
     "Status": "solution",
@@ -52,12 +56,15 @@ _HOMES = {
     "frontier": "curve",
     "price_ranges": "ranges",
     "solve": "solver",
+    "solve_oracle": "oracles",
     "verify": "verification",
 }
 
 __all__ = [
     "Audit",
     "Certificate",
+    "ChunkedOracle",
+    "Column",
     "Duals",
     "Frontier",
     "Model",
@@ -71,6 +78,7 @@ __all__ = [
     "Resource",
     "Router",
     "Routing",
+    "ShardedOracle",
     "Solution",
     "SolveError",
     "Status",
@@ -79,6 +87,7 @@ __all__ = [
     "frontier",
     "price_ranges",
     "solve",
+    "solve_oracle",
     "verify",
 ]
 

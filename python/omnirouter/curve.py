@@ -152,7 +152,7 @@ def frontier(
     for done, budget in enumerate(grid):
         solution = solve(acc, cost, caps, float(budget), warm_start=duals, **fixed).raise_for_status()
         duals = solution.duals
-        n = len(solution.problem.acc)
+        n = solution.problem.n_queries
         rows.append((float(budget), solution.spend, solution.accuracy, solution.bound / n, solution.duals.budget))
         if progress is not None:
             progress(done + 1, len(grid))

@@ -7,6 +7,7 @@ unsolved problem raises one of these.
 __all__ = [
     "MissingExtraError",
     "OmniRouterError",
+    "OracleError",
     "OutcomesError",
     "PoolError",
     "PredictorError",
@@ -21,6 +22,10 @@ class OmniRouterError(Exception):
 
 class SolveError(OmniRouterError):
     """A solution without a plan was asked for one; raised only by ``raise_for_status``."""
+
+
+class OracleError(OmniRouterError):
+    """The rows behind an oracle cannot be read, or are others than they were in the first reading."""
 
 
 class OutcomesError(OmniRouterError):

@@ -114,31 +114,21 @@ class Problem:
         allowed: ArrayLike | None = None,
         objective: Objective | None = None,
     ) -> None:
-        acc = _matrix("acc", acc)
+        acc = as_matrix("acc", acc)
         n, m = acc.shape
-        cost = _matrix("cost", cost)
+        cost = as_matrix("cost", cost)
         if cost.shape != (n, m):
             raise ValueError(f"cost has shape {cost.shape}, expected {(n, m)} as acc has")
         if n == 0 or m == 0:
             raise ValueError(f"acc has shape {(n, m)}, expected at least one query and one model")
-        if objective not in (None, "accuracy", "cost"):
-            raise ValueError(f"objective is {objective!r}, expected 'accuracy' or 'cost'")
-        limits = []
-        if budget is not None:
-            limits.append(_budget(budget))
-        if min_accuracy is not None:
-            limits.append(_floor(min_accuracy, n))
-        if caps is not None:
-            limits.append(_caps(caps, m))
-        limits.extend(resource.fitted(n, m) for resource in _user_resources(resources))
-        if objective is None:
-            objective = "cost" if min_accuracy is not None and budget is None else "accuracy"
+        limits = short_limits(n, m, caps, budget, min_accuracy)
+        limits.extend(resource.fitted(n, m) for resource in user_resources(resources))
         values = {
             "acc": acc,
             "cost": cost,
             "resources": tuple(limits),
-            "allowed": None if allowed is None else _allowed(allowed, (n, m)),
-            "objective": objective,
+            "allowed": None if allowed is None else as_allowed(allowed, (n, m)),
+            "objective": objective_or_default(objective, budget, min_accuracy),
             "min_accuracy": None if min_accuracy is None else float(min_accuracy),
         }
         for name, value in values.items():
@@ -206,7 +196,39 @@ class Problem:
         return used
 
 
-def _matrix(name: str, value: ArrayLike) -> NDArray[Any]:
+def objective_or_default(objective: Objective | None, budget: object, min_accuracy: object) -> Objective:
+    """What is optimised where the caller leaves it open."""
+    if objective not in (None, "accuracy", "cost"):
+        raise ValueError(f"objective is {objective!r}, expected 'accuracy' or 'cost'")
+    return objective or ("cost" if min_accuracy is not None and budget is None else "accuracy")
+
+
+def short_limits(n: int, m: int, caps: Caps | None, budget: float | None, min_accuracy: float | None) -> list[Resource]:
+    """The limits with names of their own, as resources that fit n queries and m models."""
+    limits = []
+    if budget is not None:
+        limits.append(_budget(budget))
+    if min_accuracy is not None:
+        limits.append(_floor(min_accuracy, n))
+    if caps is not None:
+        limits.append(_caps(caps, m))
+    return limits
+
+
+def user_resources(resources: Sequence[Resource]) -> list[Resource]:
+    """The further limits, each with a name of its own."""
+    seen = {"budget", "caps", "min_accuracy"}
+    for at, resource in enumerate(resources):
+        if not isinstance(resource, Resource):
+            raise TypeError(f"resources[{at}] is {type(resource).__name__}, expected Resource")
+        if resource.name in seen:
+            raise ValueError(f"resources[{at}] has the name {resource.name!r}, which is taken")
+        seen.add(resource.name)
+    return list(resources)
+
+
+def as_matrix(name: str, value: ArrayLike) -> NDArray[Any]:
+    """A float32 or float64 matrix in C order, the same array where it is one."""
     array = np.asarray(value)
     if array.ndim != 2:
         raise ValueError(f"{name} has shape {array.shape}, expected (n_queries, n_models)")
@@ -219,7 +241,8 @@ def _matrix(name: str, value: ArrayLike) -> NDArray[Any]:
     return np.require(array, requirements=["C", "A"])
 
 
-def _allowed(value: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def as_allowed(value: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """A bool matrix in C order, the same array where it is one."""
     array = np.asarray(value)
     if array.shape != shape or array.dtype != np.bool_:
         raise ValueError(f"allowed is {array.dtype} of shape {array.shape}, expected bool of shape {shape}")
@@ -286,14 +309,3 @@ def _caps_one_by_one(value: Caps, m: int) -> NDArray[np.float64]:
             raise ValueError(f"caps[{j}] is {number:g}, expected a whole number >= 0, or None for no limit")
         limits[j] = number
     return limits
-
-
-def _user_resources(resources: Sequence[Resource]) -> list[Resource]:
-    seen = {"budget", "caps", "min_accuracy"}
-    for at, resource in enumerate(resources):
-        if not isinstance(resource, Resource):
-            raise TypeError(f"resources[{at}] is {type(resource).__name__}, expected Resource")
-        if resource.name in seen:
-            raise ValueError(f"resources[{at}] has the name {resource.name!r}, which is taken")
-        seen.add(resource.name)
-    return list(resources)

@@ -64,7 +64,7 @@ def price_ranges(solution: Solution, *, tolerance: float = 0.1, threads: int = 0
     Raises
     ------
     ValueError
-        The solution has no duals, or the tolerance is negative.
+        The solution has no duals or is one of an oracle, or the tolerance is negative.
 
     Examples
     --------
@@ -80,9 +80,11 @@ def price_ranges(solution: Solution, *, tolerance: float = 0.1, threads: int = 0
     if solution.certificate is not None or math.isnan(solution.dual_bound):
         raise ValueError(f"the solution has no prices: {solution.message}")
     problem = solution.problem
+    if not isinstance(problem, Problem):
+        raise ValueError("the rows of an oracle are elsewhere: ranges are found only where acc and cost are in memory")
     prices = start_prices(problem, solution.duals)
     settings = core_settings(threads=threads)
-    found = _core.price_ranges(*core_problem(problem), settings, prices, float(tolerance))
+    found = _core.price_ranges(core_problem(problem), settings, prices, float(tolerance))
     each = zip(finite_limits(problem), prices, found, strict=True)
     return tuple(_in_units(problem, limit, price, *ends) for limit, price, ends in each)
 

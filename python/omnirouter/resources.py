@@ -10,7 +10,23 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Resource"]
+__all__ = ["Column", "Resource"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """An array that each chunk of an oracle carries, by its name; see `omnirouter.solve_oracle`.
+
+    Attributes
+    ----------
+    name : str
+        Name in the chunk.
+    per_model : bool
+        Whether it is a usage of shape (rows, m), rather than (rows,).
+    """
+
+    name: str
+    per_model: bool = False
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=False)
@@ -19,15 +35,16 @@ class Resource:
 
     Parameters
     ----------
-    usage : array_like or {"acc", "cost"}
+    usage : array_like, {"acc", "cost"} or Column
         What query i on model j uses: one number; one per model, (m,) or (1, m); one per query, (n,) or (n, 1); or one per
         pair, (n, m). Where n = m a vector is ambiguous and one of the two-dimensional forms is asked for. "acc" and
-        "cost" stand for the matrices of the problem.
+        "cost" stand for the matrices of the problem; a `Column` for an array in the chunks of an oracle.
     limit : float, array_like or mapping
         One number, or one per member of `per`: (m,) for models, one per group in sorted order of the labels, or a
         mapping from label to limit. Infinity (minus infinity for ">=") is no limit.
-    per : "all", "model" or (n,) array_like of labels
-        Over what the amounts are added: everything, the queries on each model, or the queries of each group (tenant).
+    per : "all", "model", (n,) array_like of labels, or Column
+        Over what the amounts are added: everything, the queries on each model, or the queries of each group (tenant). With a
+        `Column` of labels in the chunks of an oracle, `limit` must be a mapping, which names the groups.
     sense : {"<=", ">="}
         Whether the limit is a maximum or a minimum.
     name : str
@@ -49,10 +66,10 @@ class Resource:
 
     def __init__(
         self,
-        usage: ArrayLike,
+        usage: ArrayLike | Column,
         limit: float | ArrayLike | Mapping[Any, float],
         *,
-        per: str | ArrayLike = "all",
+        per: str | ArrayLike | Column = "all",
         sense: Literal["<=", ">="] = "<=",
         name: str,
     ) -> None:
@@ -64,6 +81,10 @@ class Resource:
         if isinstance(per, str):
             if per not in ("all", "model"):
                 raise ValueError(f"{name}: per is {per!r}, expected 'all', 'model' or one label per query")
+        elif isinstance(per, Column):
+            if not isinstance(limit, Mapping) or not limit:
+                raise TypeError(f"{name}: limit is {limit!r}, expected a mapping from each label in {per} to its limit")
+            labels = tuple(np.unique(np.asarray(list(limit))).tolist())
         else:
             given = np.asarray(per)
             if given.ndim != 1 or not given.size:
@@ -76,6 +97,28 @@ class Resource:
 
     def fitted(self, n: int, m: int) -> Resource:
         """The same resource for n queries and m models: usage of a definite form, one limit per member."""
+        if isinstance(self.usage, Column) or isinstance(self.per, Column):
+            raise TypeError(f"{self.name}: a Column is an array of an oracle's chunks; pass the array itself")
+        if not isinstance(self.per, str) and len(self.per) != n:
+            raise ValueError(f"{self.name}: per has {len(self.per)} labels, expected {n}: one per query")
+        return self._with(_usage(self.name, self.usage, n, m), m)
+
+    def fitted_to_chunks(self, m: int) -> Resource:
+        """The same resource for m models and queries that come in chunks."""
+        if not isinstance(self.per, str | Column):
+            raise TypeError(f"{self.name}: per is one label per query, expected a Column of the oracle's chunks")
+        usage = self.usage
+        if not isinstance(usage, str | Column):
+            if np.ndim(usage) and np.shape(usage) not in ((m,), (1, m)):
+                shape = np.shape(usage)
+                raise ValueError(
+                    f"{self.name}: usage has shape {shape}, expected ({m},), or a Column of the oracle's chunks"
+                )
+            usage = _usage(self.name, np.reshape(usage, (1, -1)) if np.ndim(usage) else usage, 0, m)
+        return self._with(usage, m)
+
+    def _with(self, usage: Any, m: int) -> Resource:
+        """The same with another usage, and one limit per member."""
         members = self.members(m)
         if self._by_label is not None:
             unknown = [label for label in self._by_label if label not in members]
@@ -89,9 +132,7 @@ class Resource:
             limit = self.limit
         if len(limit) != len(members):
             raise ValueError(f"{self.name}: limit has {len(limit)} entries, expected {len(members)}")
-        if not isinstance(self.per, str) and len(self.per) != n:
-            raise ValueError(f"{self.name}: per has {len(self.per)} labels, expected {n}: one per query")
-        return assembled(self.name, _usage(self.name, self.usage, n, m), limit, self.per, self.sense, self.labels)
+        return assembled(self.name, usage, limit, self.per, self.sense, self.labels)
 
     def members(self, m: int) -> tuple[Any, ...]:
         """What the limits belong to: models, labels, or one thing."""
@@ -125,6 +166,12 @@ class Resource:
         usage: Any
         if isinstance(self.usage, str):
             usage = ("input", [name for name, *_ in inputs].index(self.usage))
+        elif isinstance(self.usage, Column):
+            if self.usage.per_model:
+                inputs.append((f"{self.name}.usage", np.zeros_like(inputs[0][1]), False, math.inf))
+                usage = ("input", len(inputs) - 1)
+            else:
+                usage = ("query", np.zeros(0))
         elif isinstance(self.usage, float):
             usage = self.usage
         elif self.usage.shape[0] == 1:
@@ -134,7 +181,8 @@ class Resource:
         else:
             inputs.append((f"{self.name}.usage", self.usage, False, math.inf))
             usage = ("input", len(inputs) - 1)
-        return (self.name, usage, self.per, self.sense == ">=", self.limit.tolist())
+        per = np.zeros(0, np.uint32) if isinstance(self.per, Column) else self.per
+        return (self.name, usage, per, self.sense == ">=", self.limit.tolist())
 
 
 def assembled(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from omnirouter.duals import Duals
 from omnirouter.errors import SolveError
 from omnirouter.explanation import Explanation, explanation_of
+from omnirouter.form import Form
 from omnirouter.problem import Problem
 
 __all__ = ["Certificate", "Conflict", "Info", "Progress", "Solution", "Status"]
@@ -120,7 +121,11 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """Work done: reads of all rows, nodes of the search, seconds per phase, and the settings used."""
+    """Work done: reads of all rows, nodes of the search, seconds per phase, and the settings used.
+
+    Of an oracle also: complete readings of its source (the first one, which checks the numbers, included); rounds of
+    messages with shards, and bytes sent and received in all.
+    """
 
     passes: int
     nodes: int
@@ -129,6 +134,9 @@ class Info:
     total_time: float
     settings: Mapping[str, Any]
     version: str
+    readings: int = 0
+    rounds: int = 0
+    message_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,7 +182,7 @@ class Solution:
     conflicts: tuple[Conflict, ...]
     certificate: Certificate | None
     info: Info
-    problem: Problem = field(repr=False)
+    problem: Problem | Form = field(repr=False)
 
     def raise_for_status(self) -> Solution:
         """Return self where there is a plan, else raise `SolveError` with the message."""
@@ -190,10 +198,14 @@ class Solution:
         IndexError
             No such query.
         SolveError
-            There is no plan.
+            There is no plan, or the rows are not in memory.
         """
         assignment = self.raise_for_status().assignment
         assert assignment is not None
+        if not isinstance(self.problem, Problem):
+            raise SolveError(
+                "the rows of an oracle are elsewhere: a query can be explained only where acc and cost are in memory"
+            )
         if not 0 <= i < len(assignment):
             raise IndexError(f"query {i} does not exist, expected 0 to {len(assignment) - 1}")
         return explanation_of(self.problem, self.duals, i, int(assignment[i]))

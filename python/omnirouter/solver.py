@@ -6,19 +6,29 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnirouter import _core
 from omnirouter.duals import Duals
+from omnirouter.form import Form
 from omnirouter.problem import Caps, Objective, Problem
 from omnirouter.resources import Resource
 from omnirouter.solution import Certificate, Conflict, Info, Progress, Solution, Status
 from omnirouter.words import why_infeasible
 
-__all__ = ["core_problem", "core_settings", "finite_limits", "solve", "solve_problem", "start_prices"]
+__all__ = [
+    "core_problem",
+    "core_settings",
+    "finite_limits",
+    "run",
+    "solve",
+    "solve_problem",
+    "start_prices",
+    "to_core",
+]
 
 _LOG = logging.getLogger("omnirouter")
 _DEFAULTS = _core.defaults()
@@ -157,31 +167,43 @@ def solve_problem(
     verbose: bool = False,
 ) -> Solution:
     """Solve a `Problem`; see `solve` for the keywords."""
+    rows = (core_problem(problem),)
     settings = core_settings(rel_gap, time_limit, threads, seed)
-    start = None if warm_start is None else start_prices(problem, warm_start)
-    log = _Log(problem, callback, verbose)
-    raw = _core.solve(*core_problem(problem), settings, start, log if log.wanted else None)
-    solution = _solution(problem, raw, dict(zip(SETTINGS, settings, strict=True)))
-    log.finish(solution)
-    return solution
+    return run(problem, _core.solve, rows, settings, warm_start, callback, verbose)
 
 
-def core_problem(
-    problem: Problem,
-) -> tuple[tuple[int, int], list[tuple[str, NDArray[Any], bool, float]], int, bool, list[Any], NDArray[np.bool_] | None]:
-    """The arguments of the native core that make up a problem."""
+class CoreProblem(NamedTuple):
+    """A problem in the form that the native core takes."""
+
+    shape: tuple[int, int]
+    inputs: list[tuple[str, NDArray[Any], bool, float]]
+    objective: int
+    maximise: bool
+    resources: list[tuple[str, Any, Any, bool, list[float]]]
+    allowed: NDArray[np.bool_] | None
+
+
+def core_problem(problem: Problem) -> CoreProblem:
+    """The form that the native core takes, with the rows in memory."""
+    return to_core(problem, problem.acc, problem.cost, problem.allowed)
+
+
+def to_core(
+    problem: Problem | Form, acc: NDArray[Any], cost: NDArray[Any], allowed: NDArray[np.bool_] | None
+) -> CoreProblem:
+    """The form that the native core takes, with these rows."""
     # A floor on the mean is meant for scores in [0, 1]; percents would meet it unseen.
     floored = problem.min_accuracy is not None
-    inputs = [("acc", problem.acc, floored, 1.0 if floored else math.inf), ("cost", problem.cost, True, math.inf)]
+    inputs = [("acc", acc, floored, 1.0 if floored else math.inf), ("cost", cost, True, math.inf)]
     resources = [resource.to_core(inputs) for resource in problem.resources]
-    shape = (problem.n_queries, problem.n_models)
-    at = 1 if problem.objective == "cost" else 0
-    return shape, inputs, at, problem.objective == "accuracy", resources, problem.allowed
+    cheapest = problem.objective == "cost"
+    return CoreProblem(acc.shape, inputs, 1 if cheapest else 0, not cheapest, resources, allowed)
 
 
-def core_settings(
-    rel_gap: float = 1e-4, time_limit: float | None = None, threads: int = 0, seed: int = 0
-) -> tuple[float, float, int, int, int]:
+CoreSettings: TypeAlias = "tuple[float, float, int, int, int]"
+
+
+def core_settings(rel_gap: float = 1e-4, time_limit: float | None = None, threads: int = 0, seed: int = 0) -> CoreSettings:
     """The settings of the native core, in the order of `SETTINGS`, checked."""
     return (
         _real("rel_gap", rel_gap),
@@ -190,6 +212,24 @@ def core_settings(
         _whole("seed", seed),
         _DEFAULTS["node_limit"],
     )
+
+
+def run(
+    problem: Problem | Form,
+    solve: Callable[..., dict[str, Any]],
+    rows: tuple[Any, ...],
+    settings: CoreSettings,
+    warm_start: Duals | None,
+    callback: Callback | None,
+    verbose: bool,
+) -> Solution:
+    """Call a solve of the native core on some rows, and put its answer into words."""
+    start = None if warm_start is None else start_prices(problem, warm_start)
+    log = _Log(problem, callback, verbose)
+    raw = solve(*rows, settings, start, log if log.wanted else None)
+    solution = _solution(problem, raw, dict(zip(SETTINGS, settings, strict=True)))
+    log.finish(solution)
+    return solution
 
 
 def _real(name: str, value: Any) -> float:
@@ -206,7 +246,7 @@ def _whole(name: str, value: Any) -> int:
     return int(value)
 
 
-def finite_limits(problem: Problem) -> list[tuple[int, int]]:
+def finite_limits(problem: Problem | Form) -> list[tuple[int, int]]:
     """(resource, member) of every finite limit, in the order of the multipliers."""
     return [
         (r, member)
@@ -216,7 +256,7 @@ def finite_limits(problem: Problem) -> list[tuple[int, int]]:
     ]
 
 
-def start_prices(problem: Problem, duals: Duals) -> list[float]:
+def start_prices(problem: Problem | Form, duals: Duals) -> list[float]:
     """Prices in the order of `finite_limits`, in the units of the core."""
     if not isinstance(duals, Duals):
         raise TypeError(f"warm_start is {type(duals).__name__}, expected Duals of an earlier solution")
@@ -242,7 +282,7 @@ def start_prices(problem: Problem, duals: Duals) -> list[float]:
     return start
 
 
-def _duals(problem: Problem, prices: Sequence[float]) -> Duals:
+def _duals(problem: Problem | Form, prices: Sequence[float]) -> Duals:
     priced, at, named = np.array(prices, dtype=np.float64), 0, {}
     priced.setflags(write=False)
     all_finite = len(priced) == sum(len(resource.limit) for resource in problem.resources)
@@ -269,9 +309,9 @@ def _duals(problem: Problem, prices: Sequence[float]) -> Duals:
     )
 
 
-def _solution(problem: Problem, raw: dict[str, Any], settings: dict[str, Any]) -> Solution:
+def _solution(problem: Problem | Form, raw: dict[str, Any], settings: dict[str, Any]) -> Solution:
     status = Status(raw["status"])
-    n, m = problem.acc.shape
+    n, m = problem.n_queries, problem.n_models
     assignment: NDArray[np.int32] | None = raw["assignment"]
     if assignment is None:
         spend, accuracy, load = math.nan, math.nan, np.zeros(m, dtype=np.int64)
@@ -298,12 +338,23 @@ def _solution(problem: Problem, raw: dict[str, Any], settings: dict[str, Any]) -
         duals=_duals(problem, raw["duals"]),
         conflicts=conflicts,
         certificate=certificate,
-        info=Info(raw["passes"], raw["nodes"], relax_time, search_time, total_time, used, _core.__version__),
+        info=Info(
+            raw["passes"],
+            raw["nodes"],
+            relax_time,
+            search_time,
+            total_time,
+            used,
+            _core.__version__,
+            raw.get("readings", 0),
+            raw.get("rounds", 0),
+            raw.get("message_bytes", 0),
+        ),
         problem=problem,
     )
 
 
-def _certificate(problem: Problem, raw: tuple[Any, Any, bool, int | None] | None) -> Certificate | None:
+def _certificate(problem: Problem | Form, raw: tuple[Any, Any, bool, int | None] | None) -> Certificate | None:
     if raw is None:
         return None
     kind, prices, rounded, query = raw
@@ -311,7 +362,7 @@ def _certificate(problem: Problem, raw: tuple[Any, Any, bool, int | None] | None
 
 
 def _conflict(
-    problem: Problem,
+    problem: Problem | Form,
     r: int,
     member: int,
     asked: float,
@@ -329,7 +380,7 @@ def _conflict(
 
 
 def _message(
-    problem: Problem,
+    problem: Problem | Form,
     status: Status,
     raw: dict[str, Any],
     conflicts: Sequence[Conflict],
@@ -348,14 +399,14 @@ def _message(
 class _Log:
     """Turns reports of the core into log lines and calls of the user's callback."""
 
-    def __init__(self, problem: Problem, callback: Callback | None, verbose: bool) -> None:
+    def __init__(self, problem: Problem | Form, callback: Callback | None, verbose: bool) -> None:
         if callback is not None and not callable(callback):
             raise TypeError(f"callback is {callback!r}, expected a callable that takes a Progress")
         self.callback, self.verbose, self.start = callback, verbose, time.perf_counter()
         self.logs = verbose or _LOG.isEnabledFor(logging.INFO)
         self.wanted = self.logs or callback is not None
         if self.logs:
-            n, m = problem.acc.shape
+            n, m = problem.n_queries, problem.n_models
             self._line(f"omnirouter {_core.__version__}: {n} queries, {m} models, {len(finite_limits(problem))} limits")
             self._line(f"{'phase':<8} {'queries':>10} {'bound':>14} {'objective':>14} {'gap':>9} {'time':>8}")
 

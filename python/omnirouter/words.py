@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from omnirouter.form import Form
 from omnirouter.problem import Problem
 from omnirouter.resources import Resource
 
@@ -21,7 +22,9 @@ Models = Sequence[str] | None
 NAMED = 4  # members of a list that are spelled out
 
 
-def why_infeasible(problem: Problem, conflicts: Sequence[Conflict], certificate: Certificate, models: Models = None) -> str:
+def why_infeasible(
+    problem: Problem | Form, conflicts: Sequence[Conflict], certificate: Certificate, models: Models = None
+) -> str:
     """Each limit that is part of the conflict with the nearest value that could be met, then the proof."""
     reasons = [conflict_in_words(problem, conflict, models) for conflict in conflicts]
     return f"infeasible: {'; '.join([*reasons, certificate_in_words(problem, certificate, models)])}"
@@ -41,7 +44,7 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def conflict_in_words(problem: Problem, conflict: Conflict, models: Models = None) -> str:
+def conflict_in_words(problem: Problem | Form, conflict: Conflict, models: Models = None) -> str:
     """What was asked, what is reachable, and what holds it there."""
     resource = problem.resources[conflict.limit[0]]
     name, asked = limit_in_words(resource, conflict.limit[1], models), f"{conflict.asked:.6g}"
@@ -65,12 +68,14 @@ def conflict_in_words(problem: Problem, conflict: Conflict, models: Models = Non
     return text
 
 
-def certificate_in_words(problem: Problem, certificate: Certificate, models: Models = None) -> str:
+def certificate_in_words(problem: Problem | Form, certificate: Certificate, models: Models = None) -> str:
     """What proves that there is no plan."""
     if certificate.kind == "query":
         query = certificate.query
         assert query is not None
-        if problem.allowed is not None and not problem.allowed[query].any():
+        if isinstance(problem, Form) and problem.allowed:
+            return f"query {query} is forbidden, or alone passes a limit, on every model"
+        if isinstance(problem, Problem) and problem.allowed is not None and not problem.allowed[query].any():
             return f"query {query} has no allowed model"
         return f"query {query} alone passes a limit on every model it may use"
     if certificate.prices is None:
@@ -92,7 +97,7 @@ def certificate_in_words(problem: Problem, certificate: Certificate, models: Mod
     return f"{listed(names)} cannot hold together: {proof}{beyond}"
 
 
-def _priced(problem: Problem, prices: Duals) -> list[tuple[int, int, float]]:
+def _priced(problem: Problem | Form, prices: Duals) -> list[tuple[int, int, float]]:
     """(resource, member, price) of every limit with a price."""
     return [
         (r, int(member), float(own[member]))
@@ -102,7 +107,7 @@ def _priced(problem: Problem, prices: Duals) -> list[tuple[int, int, float]]:
     ]
 
 
-def _count_in_words(problem: Problem, priced: list[tuple[int, int, float]], models: Models) -> str | None:
+def _count_in_words(problem: Problem | Form, priced: list[tuple[int, int, float]], models: Models) -> str | None:
     """A ray with equal prices on capacities, or on minima, of some models is a count (Hall's condition)."""
     kinds = {r for r, _, _ in priced}
     resource = problem.resources[priced[0][0]]
@@ -110,12 +115,15 @@ def _count_in_words(problem: Problem, priced: list[tuple[int, int, float]], mode
     equal = len({price for _, _, price in priced}) == 1
     if len(kinds) > 1 or not one_each or not equal or not isinstance(resource.per, str) or resource.per != "model":
         return None
-    n, m = problem.acc.shape
+    if isinstance(problem, Form) and problem.allowed:
+        return None  # the rows that would be counted are elsewhere
+    n, m = problem.n_queries, problem.n_models
     inside = np.zeros(m, bool)
     inside[[member for _, member, _ in priced]] = True
     room = float(resource.limit[inside].sum())
-    allowed = np.ones((1, m), bool) if problem.allowed is None else problem.allowed
-    each = n if problem.allowed is None else 1
+    given = problem.allowed if isinstance(problem, Problem) else None
+    allowed = np.ones((1, m), bool) if given is None else given
+    each = n if given is None else 1
     names = listed([f"model {j}" if models is None else models[j] for j in np.flatnonzero(inside).tolist()])
     if resource.sense == "<=":
         bound = each * int((~allowed[:, ~inside].any(axis=1)).sum())

@@ -12,6 +12,7 @@ import numpy as np
 
 from omnirouter.curve import Frontier
 from omnirouter.extras import require
+from omnirouter.problem import Problem
 from omnirouter.ranges import PriceRange, price_ranges
 from omnirouter.solution import Progress, Solution
 from omnirouter.words import limit_in_words, why_infeasible
@@ -82,6 +83,7 @@ def show_solution(solution: Solution, models: Sequence[str], note: str = "") -> 
         print(solution.message if proof is None else why_infeasible(solution.problem, solution.conflicts, proof, models))
         return
     problem, plan = solution.problem, solution.assignment
+    assert isinstance(problem, Problem), "the commands solve rows in memory"
     queries = np.arange(len(plan))
     acc = problem.acc[queries, plan].astype(np.float64)
     cost = problem.cost[queries, plan].astype(np.float64)

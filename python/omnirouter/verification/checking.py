@@ -36,7 +36,7 @@ def verify(problem: Problem, solution: Any, *, effort: int = 100_000) -> Verific
     Parameters
     ----------
     problem : Problem
-        The problem that was meant, not the one that the solution carries.
+        The problem that was meant, not the one that the solution carries. Of a solution of an oracle: its rows in memory.
     solution : Solution or mapping
         What `solve` returned, or its `to_dict`.
     effort : int
@@ -48,6 +48,8 @@ def verify(problem: Problem, solution: Any, *, effort: int = 100_000) -> Verific
 
     Raises
     ------
+    TypeError
+        The problem has no rows in memory.
     ValueError
         The solution is not one for this shape of problem, so that nothing can be compared.
 
@@ -59,6 +61,11 @@ def verify(problem: Problem, solution: Any, *, effort: int = 100_000) -> Verific
     >>> found.ok, found.proven, round(found.dual_bound, 9)
     (True, True, 1.6)
     """
+    if not isinstance(problem, Problem):
+        raise TypeError(
+            f"problem is {type(problem).__name__}, expected Problem: the rows of an oracle are elsewhere, "
+            "and a solution can be verified only where acc and cost are in memory"
+        )
     claim = Claim.of(solution)
     n, m = problem.acc.shape
     if claim.load.shape != (m,):

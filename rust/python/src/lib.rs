@@ -2,6 +2,8 @@
 
 mod arrays;
 mod door;
+mod oracle;
+mod shard;
 mod solver;
 
 use pyo3::prelude::*;
@@ -12,5 +14,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(solver::solve, module)?)?;
     module.add_function(wrap_pyfunction!(solver::defaults, module)?)?;
     module.add_function(wrap_pyfunction!(solver::price_ranges, module)?)?;
+    module.add_function(wrap_pyfunction!(oracle::solve_source, module)?)?;
+    module.add_function(wrap_pyfunction!(shard::solve_shards, module)?)?;
+    module.add_function(wrap_pyfunction!(shard::merge_facts, module)?)?;
+    module.add_class::<shard::Shard>()?;
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use numpy::{IntoPyArray, PyReadonlyArrayDyn};
 use omnirouter_solver::{
-    solve_problem, Certificate, Input, Problem, Relation, Resource, Scope, Sense, Settings, Solution, Status, Usage,
-    Watch,
+    solve_problem, Certificate, Input, InputError, Problem, Relation, Resource, Scope, Sense, Settings, Solution,
+    Status, Usage, Watch,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -33,8 +33,19 @@ pub(crate) enum PyScope<'py> {
 /// A resource: name, usage, scope, whether the limit is a minimum, limits.
 type PyResource<'py> = (String, PyUsage<'py>, PyScope<'py>, bool, Vec<f64>);
 
+/// A problem as the Python face hands it over; an oracle's has arrays without rows.
+#[derive(FromPyObject)]
+pub(crate) struct PyProblem<'py> {
+    shape: (usize, usize),
+    inputs: Vec<PyInput<'py>>,
+    objective: usize,
+    maximise: bool,
+    resources: Vec<PyResource<'py>>,
+    allowed: Option<PyReadonlyArrayDyn<'py, bool>>,
+}
+
 /// rel_gap, time_limit, threads, seed, node_limit.
-type PySettings = (f64, f64, usize, u64, usize);
+pub(crate) type PySettings = (f64, f64, usize, u64, usize);
 
 /// Defaults of the settings, so that Python never states them twice.
 #[pyfunction]
@@ -50,78 +61,46 @@ pub(crate) fn defaults(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 
 /// Solves; raises `ValueError` for bad numbers. See `omnirouter.solve`.
 #[pyfunction]
-#[pyo3(signature = (shape, inputs, objective, maximise, resources, allowed, settings, start, callback))]
-#[allow(clippy::too_many_arguments)] // one argument per part of the problem; the Python face names them
 pub(crate) fn solve<'py>(
     py: Python<'py>,
-    shape: (usize, usize),
-    inputs: Vec<PyInput<'py>>,
-    objective: usize,
-    maximise: bool,
-    resources: Vec<PyResource<'py>>,
-    allowed: Option<PyReadonlyArrayDyn<'py, bool>>,
+    problem: PyProblem<'py>,
     settings: PySettings,
     start: Option<Vec<f64>>,
     callback: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let parts = Parts { shape, inputs, objective, maximise, resources, allowed };
-    parts.with_problem(|problem| {
-        let settings = to_settings(settings);
-        let work = |watch: &dyn Watch| solve_problem(problem, &settings, start.as_deref(), watch);
-        let solution = door::enter(py, callback, work)?.map_err(|error| PyValueError::new_err(error.to_string()))?;
-        to_dict(py, solution)
-    })
+    let settings = to_settings(settings);
+    let solved = problem.with(|problem| {
+        door::enter(py, callback, |watch| solve_problem(problem, &settings, start.as_deref(), watch))
+    })?;
+    to_dict(py, solved.map_err(refused)?)
 }
 
 /// For each finite limit, from where to where its price holds. See `omnirouter.price_ranges`.
 #[pyfunction]
-#[pyo3(signature = (shape, inputs, objective, maximise, resources, allowed, settings, prices, tolerance))]
-#[allow(clippy::too_many_arguments)] // as for `solve`
 pub(crate) fn price_ranges<'py>(
     py: Python<'py>,
-    shape: (usize, usize),
-    inputs: Vec<PyInput<'py>>,
-    objective: usize,
-    maximise: bool,
-    resources: Vec<PyResource<'py>>,
-    allowed: Option<PyReadonlyArrayDyn<'py, bool>>,
+    problem: PyProblem<'py>,
     settings: PySettings,
     prices: Vec<f64>,
     tolerance: f64,
 ) -> PyResult<Vec<(f64, f64)>> {
-    let parts = Parts { shape, inputs, objective, maximise, resources, allowed };
-    parts.with_problem(|problem| {
-        let settings = to_settings(settings);
+    let settings = to_settings(settings);
+    let found = problem.with(|problem| {
         let work = |watch: &dyn Watch| omnirouter_solver::price_ranges(problem, &settings, &prices, tolerance, watch);
-        let found = door::enter(py, None, work)?.map_err(|error| PyValueError::new_err(error.to_string()))?;
-        // Only Ctrl-C stops it, and that has been raised at the door.
-        Ok(found.unwrap_or_default())
-    })
+        door::enter(py, None, work)
+    })?;
+    // Only Ctrl-C stops it, and that has been raised at the door.
+    Ok(found.map_err(refused)?.unwrap_or_default())
 }
 
-/// The arguments that make up a problem.
-struct Parts<'py> {
-    shape: (usize, usize),
-    inputs: Vec<PyInput<'py>>,
-    objective: usize,
-    maximise: bool,
-    resources: Vec<PyResource<'py>>,
-    allowed: Option<PyReadonlyArrayDyn<'py, bool>>,
-}
-
-impl<'py> Parts<'py> {
-    /// Calls `work` while the arrays are borrowed.
-    fn with_problem<T>(&self, work: impl FnOnce(&Problem<'_>) -> PyResult<T>) -> PyResult<T> {
-        let borrowed: Vec<(&str, Borrowed<'py>, bool, f64)> = self
-            .inputs
-            .iter()
-            .map(|(name, array, nonnegative, at_most)| {
-                Ok((name.as_str(), Borrowed::new(name, array)?, *nonnegative, *at_most))
-            })
-            .collect::<PyResult<_>>()?;
-        let inputs = borrowed.iter().map(|(name, array, nonnegative, at_most)| {
+impl PyProblem<'_> {
+    /// Lends the problem with its arrays borrowed.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&Problem<'_>) -> PyResult<T>) -> PyResult<T> {
+        let borrowed: Vec<Borrowed<'_>> =
+            self.inputs.iter().map(|(name, array, ..)| Borrowed::new(name, array)).collect::<PyResult<_>>()?;
+        let inputs = borrowed.iter().zip(&self.inputs).map(|(array, (name, _, nonnegative, at_most))| {
             let (nonnegative, at_most) = (*nonnegative, *at_most);
-            Ok(Input { name: (*name).to_owned(), data: array.matrix(name)?, nonnegative, at_most })
+            Ok(Input { name: name.clone(), data: array.matrix(name)?, nonnegative, at_most })
         });
         work(&Problem {
             n_queries: self.shape.0,
@@ -135,8 +114,13 @@ impl<'py> Parts<'py> {
     }
 }
 
-fn to_settings((rel_gap, time_limit, threads, seed, node_limit): PySettings) -> Settings {
+pub(crate) fn to_settings((rel_gap, time_limit, threads, seed, node_limit): PySettings) -> Settings {
     Settings { rel_gap, time_limit, threads, seed, node_limit }
+}
+
+/// Bad input is a `ValueError`.
+pub(crate) fn refused(error: InputError) -> PyErr {
+    PyValueError::new_err(error.to_string())
 }
 
 fn resource<'a>((name, usage, scope, minimum, limits): &'a PyResource<'_>) -> PyResult<Resource<'a>> {
@@ -158,7 +142,7 @@ fn resource<'a>((name, usage, scope, minimum, limits): &'a PyResource<'_>) -> Py
     Ok(Resource { name: name.clone(), usage, scope, relation, limits: limits.clone() })
 }
 
-fn to_dict(py: Python<'_>, solution: Solution) -> PyResult<Bound<'_, PyDict>> {
+pub(crate) fn to_dict(py: Python<'_>, solution: Solution) -> PyResult<Bound<'_, PyDict>> {
     let out = PyDict::new(py);
     out.set_item("status", status_name(solution.status))?;
     out.set_item("assignment", solution.assignment.map(|plan| plan.into_pyarray(py)))?;

@@ -25,48 +25,31 @@ const SAMPLE_PAIRS: usize = 1 << 24;
 pub type ChunkedOracle<'f, S> = ShardedOracle<'f, Local<'f, Chunked<S>>>;
 
 impl<'f, S: Source> ChunkedOracle<'f, S> {
-    /// Reads and checks all rows: once where their number is known, else twice. `form` is the problem without its rows.
+    /// Reads and checks all rows. `form` is the problem without its rows.
     ///
     /// # Errors
-    /// Bad numbers, a failing source, or an interruption.
+    /// Bad numbers, another number of rows, a failing source, or an interruption.
     pub fn read(
         source: S,
         form: Problem<'f>,
-        n_queries: Option<usize>,
+        n_queries: usize,
         settings: &Settings,
         watch: &'f dyn Watch,
     ) -> Result<Self, Failure<S::Error>> {
-        let pool = Pool::new(settings.threads, usize::MAX);
-        let mut readings = Readings::new(source, pool.clone());
-        let limits = Arc::new(form.limits());
-        let wanted = |n: usize| sampled(n, form.n_models, limits.ids.len(), settings.seed);
-        let mut samples = Samples::new(&form, n_queries.map(wanted).unwrap_or_default());
-        let facts = describe(&form, &mut readings, &mut samples, watch)?;
-        match n_queries {
-            Some(expected) if expected != facts.n_queries => {
-                let (name, got) = ("the source".to_owned(), facts.n_queries);
-                return Err(Failure::Input(InputError::Length { name, got, expected, meaning: "n_queries" }));
-            }
-            Some(_) => {}
-            None => {
-                samples = Samples::new(&form, wanted(facts.n_queries));
-                if !samples.wanted.is_empty() {
-                    readings.read(watch, &mut |problem, first| {
-                        samples.take(problem, first);
-                        Ok(())
-                    })?;
-                }
-            }
+        let wanted = sampled(n_queries, form.n_models, form.limits().ids.len(), settings.seed);
+        let described = Described::read(source, &form, wanted, settings.threads, watch)?;
+        let facts = described.facts.clone();
+        if facts.n_queries != n_queries {
+            let (name, got) = ("the source".to_owned(), facts.n_queries);
+            return Err(Failure::Input(InputError::Length { name, got, expected: n_queries, meaning: "n_queries" }));
         }
-        let n = facts.n_queries;
-        let lender = Chunked { readings, limits, facts: Arc::new(facts.clone()), first: 0, samples, failure: None };
-        let parts = vec![Part::new(lender, 0..n, n, pool)];
+        let parts = vec![described.agree(facts.clone(), 0)];
         Self::new(form, facts, Local { parts, watch }).map_err(Failure::Input)
     }
 
     /// Why the source could not be read to its end, if that happened: then the solution of a solve means nothing.
     pub fn failure(&mut self) -> Option<Failure<S::Error>> {
-        self.parts_mut().parts[0].lender_mut().failure.take()
+        self.parts_mut().parts[0].failure()
     }
 
     /// Complete readings of the source.
@@ -75,21 +58,54 @@ impl<'f, S: Source> ChunkedOracle<'f, S> {
     }
 }
 
-/// Reads all rows for the first time.
-pub(crate) fn describe<S: Source>(
-    form: &Problem<'_>,
-    readings: &mut Readings<S>,
-    samples: &mut Samples,
-    watch: &dyn Watch,
-) -> Result<Facts, Failure<S::Error>> {
-    let mut facts = Facts::of(form, 0).map_err(Failure::Input)?;
-    let pool = readings.pool.clone();
-    readings.read(watch, &mut |problem, first| {
-        facts.merge(&pool.install(|| Facts::of(problem, first))?);
-        samples.take(problem, first);
-        Ok(())
-    })?;
-    Ok(facts)
+/// Rows of a source after their first reading; the other parts of the rows are not known yet.
+pub struct Described<S: Source> {
+    readings: Readings<S>,
+    samples: Samples,
+    limits: Arc<Limits>,
+    facts: Facts,
+}
+
+impl<S: Source> Described<S> {
+    /// Reads a part of the rows for the first time, with threads of its own (0: all of the machine).
+    ///
+    /// # Errors
+    /// Bad numbers, a failing source, or an interruption.
+    pub fn new(source: S, form: &Problem<'_>, threads: usize, watch: &dyn Watch) -> Result<Self, Failure<S::Error>> {
+        Self::read(source, form, Vec::new(), threads, watch)
+    }
+
+    fn read(
+        source: S,
+        form: &Problem<'_>,
+        wanted: Vec<usize>,
+        threads: usize,
+        watch: &dyn Watch,
+    ) -> Result<Self, Failure<S::Error>> {
+        let pool = Pool::new(threads, usize::MAX);
+        let mut readings = Readings::new(source, pool.clone());
+        let mut samples = Samples { wanted, rows: OwnedProblem::without_rows(form) };
+        let mut facts = Facts::of(form, 0).map_err(Failure::Input)?;
+        readings.read(watch, &mut |problem, first| {
+            facts.merge(&pool.install(|| Facts::of(problem, first))?);
+            samples.take(problem, first);
+            Ok(())
+        })?;
+        Ok(Self { readings, samples, limits: Arc::new(form.limits()), facts })
+    }
+
+    /// What this part knows of its rows.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The part of all rows that begins with query `first`, once those are known.
+    pub fn agree(self, facts: Facts, first: usize) -> Part<Chunked<S>> {
+        let Self { readings, samples, limits, facts: own } = self;
+        let (pool, n_all) = (readings.pool.clone(), facts.n_queries);
+        let lender = Chunked { readings, limits, facts: Arc::new(facts), first, samples, failure: None };
+        Part::new(lender, first..first + own.n_queries, n_all, pool)
+    }
 }
 
 /// The queries of all samples that are held, sorted.
@@ -102,16 +118,12 @@ fn sampled(n_queries: usize, n_models: usize, n_limits: usize, seed: u64) -> Vec
 }
 
 /// Copies of sampled rows.
-pub(crate) struct Samples {
+struct Samples {
     wanted: Vec<usize>,
     rows: OwnedProblem,
 }
 
 impl Samples {
-    pub(crate) fn new(form: &Problem<'_>, wanted: Vec<usize>) -> Self {
-        Self { wanted, rows: OwnedProblem::without_rows(form) }
-    }
-
     fn take(&mut self, problem: &Problem<'_>, first: usize) {
         own_rows(&self.wanted, first..first + problem.n_queries)
             .into_iter()
@@ -126,13 +138,20 @@ impl Samples {
 
 /// Rows behind a source.
 pub struct Chunked<S: Source> {
-    pub(crate) readings: Readings<S>,
-    pub(crate) limits: Arc<Limits>,
-    pub(crate) facts: Arc<Facts>,
+    readings: Readings<S>,
+    limits: Arc<Limits>,
+    facts: Arc<Facts>,
     /// Its first query among all.
-    pub(crate) first: usize,
-    pub(crate) samples: Samples,
-    pub(crate) failure: Option<Failure<S::Error>>,
+    first: usize,
+    samples: Samples,
+    failure: Option<Failure<S::Error>>,
+}
+
+impl<S: Source> Part<Chunked<S>> {
+    /// Why the source could not be read to its end, if that happened.
+    pub fn failure(&mut self) -> Option<Failure<S::Error>> {
+        self.lender_mut().failure.take()
+    }
 }
 
 impl<S: Source> Chunked<S> {

@@ -32,7 +32,7 @@ pub trait Lender {
 }
 
 /// Consecutive rows, and the plans made for them.
-pub(crate) struct Part<L> {
+pub struct Part<L> {
     lender: L,
     /// Its queries among all.
     queries: Range<usize>,
@@ -75,12 +75,7 @@ impl<L: Lender> Part<L> {
     }
 
     /// The dual value of these rows; `None` without rows.
-    pub(crate) fn evaluate(
-        &mut self,
-        goal: Goal,
-        prices: &Prices,
-        watch: &dyn Watch,
-    ) -> Result<Option<Point>, Interrupted> {
+    pub fn evaluate(&mut self, goal: Goal, prices: &Prices, watch: &dyn Watch) -> Result<Option<Point>, Interrupted> {
         let (pool, mut sum) = (&self.pool, None);
         self.lender.all(watch, &mut |data, rows| {
             let pricing = data.pricing(goal, prices);
@@ -91,12 +86,7 @@ impl<L: Lender> Part<L> {
     }
 
     /// The rows in which more than one pair can be the choice, and sums of the others; `None` without rows.
-    pub(crate) fn screen(
-        &mut self,
-        goal: Goal,
-        screen: &Screen,
-        watch: &dyn Watch,
-    ) -> Result<Option<Kept>, Interrupted> {
+    pub fn screen(&mut self, goal: Goal, screen: &Screen, watch: &dyn Watch) -> Result<Option<Kept>, Interrupted> {
         match sample(self.n_all, screen.sample, screen.seed) {
             None => self.screen_all(goal, screen, watch),
             Some(sampled) => self.screen_some(goal, screen, &sampled, watch),
@@ -149,11 +139,7 @@ impl<L: Lender> Part<L> {
 
     /// Sums over a plan: the cheapest models of the last screening pass, but for some queries, of which those elsewhere are
     /// passed over; `None` without rows.
-    pub(crate) fn tally(
-        &mut self,
-        changed: &[(usize, i32)],
-        watch: &dyn Watch,
-    ) -> Result<Option<PlanSums>, Interrupted> {
+    pub fn tally(&mut self, changed: &[(usize, i32)], watch: &dyn Watch) -> Result<Option<PlanSums>, Interrupted> {
         let own = changed.iter().filter(|(query, _)| self.queries.contains(query));
         let mut changed: Vec<(usize, u16)> = own.map(|&(i, j)| (i - self.queries.start, j as u16)).collect();
         changed.sort_by_key(|&(row, _)| row);
@@ -170,7 +156,7 @@ impl<L: Lender> Part<L> {
     }
 
     /// Goes on with sums over the plan that was tallied last.
-    pub(crate) fn add_up(&mut self, sums: &mut [OrderedSum], watch: &dyn Watch) -> Result<(), Interrupted> {
+    pub fn add_up(&mut self, sums: &mut [OrderedSum], watch: &dyn Watch) -> Result<(), Interrupted> {
         let (plan, first) = (&self.tallied, self.queries.start);
         self.lender.all(watch, &mut |data, rows| {
             let plan = plan.models(data.query(rows.start) - first, rows.len());
@@ -179,12 +165,12 @@ impl<L: Lender> Part<L> {
     }
 
     /// Holds on to the plan that was tallied last.
-    pub(crate) fn keep(&mut self) {
+    pub fn keep(&mut self) {
         self.kept = self.tallied.clone();
     }
 
     /// The models of the plan that is held; all other plans are dropped.
-    pub(crate) fn assignment(&mut self) -> Vec<i32> {
+    pub fn assignment(&mut self) -> Vec<i32> {
         self.choices = Arc::default();
         self.tallied = Plan::default();
         let Plan { choices, changed } = std::mem::take(&mut self.kept);
@@ -194,7 +180,7 @@ impl<L: Lender> Part<L> {
     }
 
     /// The limits, as (resource, member), that the pairs of a query pass by themselves; empty for a query elsewhere.
-    pub(crate) fn blocking(&mut self, query: usize, watch: &dyn Watch) -> Result<Vec<(usize, usize)>, Interrupted> {
+    pub fn blocking(&mut self, query: usize, watch: &dyn Watch) -> Result<Vec<(usize, usize)>, Interrupted> {
         let mut out = Vec::new();
         self.lender.some(&[query], watch, &mut |data, rows| {
             rows.iter().for_each(|&row| out.extend(blocking(&data.problem, &data.facts.magnitudes, row)));

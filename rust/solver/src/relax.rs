@@ -17,6 +17,8 @@ pub(crate) const WHOLE_PAIRS: usize = 40_000;
 /// Queries in the first sample, and the least number per limit.
 const FIRST_SAMPLE: usize = 256;
 const SAMPLE_PER_LIMIT: usize = 4;
+/// Queries in the last sample: what one machine holds of rows that it cannot hold.
+const LAST_SAMPLE: usize = 1 << 20;
 /// From one level to the next.
 const GROWTH: usize = 8;
 /// No sample is a larger part of the rows than one in so many, small ones apart.
@@ -94,7 +96,8 @@ pub(crate) fn levels(n_queries: usize, n_models: usize, n_limits: usize) -> Vec<
     let mut sizes = Vec::new();
     if n_queries * n_models > WHOLE_PAIRS && n_limits > 0 {
         let mut size = FIRST_SAMPLE.max(SAMPLE_PER_LIMIT * n_limits);
-        while size <= (n_queries / LARGEST_PART).max(SMALL_SAMPLE).min(n_queries / 4) {
+        let largest = (n_queries / LARGEST_PART).max(SMALL_SAMPLE).min(n_queries / 4);
+        while size <= largest.min(LAST_SAMPLE) || (sizes.is_empty() && size <= largest) {
             sizes.push(size);
             size *= GROWTH;
         }

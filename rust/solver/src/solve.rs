@@ -110,6 +110,11 @@ impl From<Interrupted> for Status {
 }
 
 impl Solution {
+    /// Stopped before there was anything.
+    pub(crate) fn stopped(limits: Vec<crate::problem::LimitId>, stop: Interrupted) -> Self {
+        Self { status: stop.into(), ..Self::empty(limits) }
+    }
+
     fn empty(limits: Vec<crate::problem::LimitId>) -> Self {
         Self {
             status: Status::IterationLimit,

@@ -2,13 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use crate::chunked::ChunkedOracle;
 use crate::dense::DenseOracle;
 use crate::error::InputError;
+use crate::facts::Facts;
 use crate::oracle::{Interrupted, Progress, Watch};
 use crate::problem::Problem;
 use crate::settings::Settings;
+use crate::sharded::{Parts, ShardedOracle};
 use crate::solution::Solution;
 use crate::solve::solve;
+use crate::source::{Failure, Source};
 
 /// Solves a problem whose matrices are in memory (or memory-mapped).
 ///
@@ -24,6 +28,50 @@ pub fn solve_problem(
     let timed = Timed { inner: watch, until: deadline(settings.time_limit) };
     let mut oracle = DenseOracle::in_memory(problem, settings.threads, &timed)?;
     Ok(solve(&mut oracle, settings, start, &timed))
+}
+
+/// Solves a problem whose rows are read from a source, once per pass; see [`ChunkedOracle::read`]. Also returns how often the
+/// source was read.
+///
+/// # Errors
+/// Bad input, or a source that fails or changes.
+pub fn solve_source<S: Source>(
+    source: S,
+    form: Problem<'_>,
+    n_queries: usize,
+    settings: &Settings,
+    start: Option<&[f64]>,
+    watch: &dyn Watch,
+) -> Result<(Solution, usize), Failure<S::Error>> {
+    settings.validate().map_err(Failure::Input)?;
+    let timed = Timed { inner: watch, until: deadline(settings.time_limit) };
+    let ids = form.limits().ids;
+    let mut oracle = match ChunkedOracle::read(source, form, n_queries, settings, &timed) {
+        Err(Failure::Interrupted(stop)) => return Ok((Solution::stopped(ids, stop), 0)),
+        read => read?,
+    };
+    let solution = solve(&mut oracle, settings, start, &timed);
+    match oracle.failure() {
+        Some(failure) => Err(failure),
+        None => Ok((solution, oracle.readings())),
+    }
+}
+
+/// Solves a problem whose rows are in parts elsewhere, given the facts of all rows; `form` is the problem without them.
+///
+/// # Errors
+/// Bad input.
+pub fn solve_shards(
+    parts: impl Parts,
+    form: Problem<'_>,
+    facts: Facts,
+    settings: &Settings,
+    start: Option<&[f64]>,
+    watch: &dyn Watch,
+) -> Result<Solution, InputError> {
+    settings.validate()?;
+    let timed = Timed { inner: watch, until: deadline(settings.time_limit) };
+    Ok(solve(&mut ShardedOracle::new(form, facts, parts)?, settings, start, &timed))
 }
 
 /// Nobody watches: never stops, reports nowhere.

@@ -79,7 +79,7 @@ impl Source for Chunks {
 fn chunked<'f>(
     instance: &'f Instance,
     size: usize,
-    n_queries: Option<usize>,
+    n_queries: usize,
     changes_in: usize,
     settings: &Settings,
 ) -> Result<ChunkedOracle<'f, Chunks>, Failure<Infallible>> {
@@ -93,15 +93,12 @@ fn chunks_give_the_same_bits_and_are_read_once_per_pass() {
     let settings = Settings::default();
     let whole = instance.solve(&settings);
     for size in [999, 8_192, 20_000] {
-        for known in [Some(instance.n), None] {
-            let mut oracle = chunked(&instance, size, known, 0, &settings).expect("a good source");
-            let first = if known.is_some() { 1 } else { 2 };
-            assert_eq!(oracle.readings(), first);
-            let solution = solve(&mut oracle, &settings, None, &Unwatched);
-            assert!(oracle.failure().is_none());
-            assert!((solution.info.passes..=solution.info.passes + 1).contains(&(oracle.readings() - first)));
-            assert_eq!(untimed(solution), untimed(whole.clone()), "{size}");
-        }
+        let mut oracle = chunked(&instance, size, instance.n, 0, &settings).expect("a good source");
+        let solution = solve(&mut oracle, &settings, None, &Unwatched);
+        assert!(oracle.failure().is_none());
+        // The first reading comes on top; so does one more where sums are near a limit.
+        assert!((1..=2).contains(&(oracle.readings() - solution.info.passes)));
+        assert_eq!(untimed(solution), untimed(whole.clone()), "{size}");
     }
 }
 
@@ -110,7 +107,7 @@ fn tiny_chunks_give_the_same_bits() {
     let settings = Settings { rel_gap: 0.0, threads: 1, ..Settings::default() };
     for seed in 0..500 {
         let instance = tiny(seed);
-        let mut oracle = chunked(&instance, 2, None, 0, &settings).expect("a good source");
+        let mut oracle = chunked(&instance, 2, instance.n, 0, &settings).expect("a good source");
         let solution = solve(&mut oracle, &settings, None, &Unwatched);
         assert_eq!(untimed(solution), untimed(instance.solve(&settings)), "seed {seed}");
     }
@@ -120,8 +117,7 @@ fn tiny_chunks_give_the_same_bits() {
 fn a_source_that_changes_is_refused() {
     let instance = large(3, 12_000, 5);
     let settings = Settings::default();
-    assert!(matches!(chunked(&instance, 5_000, None, 2, &settings), Err(Failure::Changed(2))));
-    let mut oracle = chunked(&instance, 5_000, None, 3, &settings).expect("the first two readings agree");
+    let mut oracle = chunked(&instance, 5_000, instance.n, 2, &settings).expect("there is one reading yet");
     solve(&mut oracle, &settings, None, &Unwatched);
     assert!(matches!(oracle.failure(), Some(Failure::Changed(2))));
 }
@@ -129,7 +125,7 @@ fn a_source_that_changes_is_refused() {
 #[test]
 fn a_source_with_another_number_of_rows_is_refused() {
     let instance = large(3, 100, 5);
-    let refused = chunked(&instance, 64, Some(99), 0, &Settings::default());
+    let refused = chunked(&instance, 64, 99, 0, &Settings::default());
     let Err(Failure::Input(error)) = refused else { panic!("accepted") };
     assert_eq!(error.to_string(), "the source has 100 entries, expected 99 = n_queries");
 }
