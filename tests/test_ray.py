@@ -29,7 +29,7 @@ N, M = 9_000, 6
 def cluster() -> Iterator[None]:
     # Workers must find this module.
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": path}})
+    ray.init(num_cpus=16, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": path}})
     yield
     ray.shutdown()
 
