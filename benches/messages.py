@@ -29,8 +29,7 @@ def main() -> None:
     parser.add_argument("--rel-gap", type=float, default=1e-6)
     given = parser.parse_args()
     print(
-        f"{'queries':>12} {'rounds':>7} {'passes':>7} {'kB in all':>10} "
-        f"{'bytes/sqrt(n)':>14} {'seconds':>8} {'read GB/s':>10}"
+        f"{'queries':>12} {'rounds':>7} {'passes':>7} {'kB in all':>10} {'B/sqrt(n)':>10} {'seconds':>8} {'read GB/s':>10}"
     )
     for n in given.queries:
         with TemporaryDirectory() as folder:
@@ -48,7 +47,7 @@ def main() -> None:
             seconds = time.perf_counter() - start
             info = solution.info
             row = (n, info.rounds, info.passes, info.message_bytes / 1e3, info.message_bytes / n**0.5, seconds, read)
-            print("{:>12} {:>7} {:>7} {:>10.0f} {:>14.0f} {:>8.2f} {:>10.2f}".format(*row))
+            print("{:>12} {:>7} {:>7} {:>10.0f} {:>10.0f} {:>8.2f} {:>10.2f}".format(*row))
 
 
 if __name__ == "__main__":
