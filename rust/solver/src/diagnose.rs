@@ -2,7 +2,8 @@
 
 use crate::ascent::{Ascended, Ascent};
 use crate::oracle::{DualOracle, Goal, Screen, Watch};
-use crate::plan::{plan, round_to_grain};
+use crate::part::round_to_grain;
+use crate::plan::plan;
 use crate::problem::LimitId;
 use crate::relax::{self, left_over, relax, Relaxation};
 use crate::rows::Scale;

@@ -43,6 +43,7 @@ mod kernel;
 mod lanes;
 mod line_search;
 mod oracle;
+mod part;
 mod pass;
 mod plan;
 mod presolve;
