@@ -92,3 +92,17 @@ def test_close_ratios_with_tokens_per_model_are_proven(seed: int, per_pair: bool
     solution = solve(acc, cost, caps, budget, resources=[limit], rel_gap=0)
     assert solution.status is Status.OPTIMAL
     assert solution.info.nodes < 200_000
+
+
+def test_equal_rows_of_tenants_on_many_models_are_proven() -> None:
+    acc, cost, caps, budget = batch(20, 50, 108, "equal")
+    tenant = np.arange(20) % 5
+    limit = Resource("cost", dict.fromkeys(range(5), 0.24 * budget), per=tenant, name="tenant budget")
+    solution = solve(acc, cost, caps, budget, resources=[limit], rel_gap=0)
+    assert solution.status is Status.OPTIMAL
+    assert solution.info.nodes < 5_000
+
+
+def test_a_gap_that_the_rounded_vertex_reaches_needs_no_search() -> None:
+    nodes = [solve(*batch(256, 10, seed, "cont"), rel_gap=1e-3).info.nodes for seed in range(10)]
+    assert nodes == [0] * 10

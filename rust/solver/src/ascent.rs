@@ -384,8 +384,7 @@ impl<'r> Ascent<'r> {
         for (price, rate) in self.prices.iter_mut().zip(direction) {
             *price = (*price + distance * rate).max(0.0);
         }
-        let speed = direction.iter().fold(0.0, |most: f64, rate| most.max(rate.abs()));
-        self.calendar.travel(speed * distance);
+        self.calendar.travel(direction, distance);
     }
 
     /// Usage of an entering variable relative to its row's key.

@@ -113,6 +113,11 @@ impl Gains {
     }
 }
 
+/// The candidate whose largest part is smallest.
+pub(crate) fn most_divided(candidates: &[Candidate]) -> Option<Candidate> {
+    candidates.iter().copied().min_by(|a, b| a.fraction.total_cmp(&b.fraction))
+}
+
 /// Both sides must gain for a split to be worth something.
 fn product(taken: f64, refused: f64) -> f64 {
     taken.max(1e-7) * refused.max(1e-7)
@@ -144,12 +149,21 @@ pub(crate) fn divided_load(
     (far(load) > LOAD_WHOLE).then_some((kind, load))
 }
 
+/// The models that any pair has, in order.
+pub(crate) fn models(rows: &Rows) -> Vec<u32> {
+    let mut models = rows.model.clone();
+    models.sort_unstable();
+    models.dedup();
+    models
+}
+
 /// The kind of each pair, and their number: the model, and how much is at stake in the row.
 ///
 /// Rows are sorted by the spread of what their pairs cost and use, and parted where that jumps: counting the dear ones on a
 /// model is what a cover inequality of the knapsack would do.
 pub(crate) fn kinds(rows: &Rows) -> (Vec<u32>, usize) {
-    let n_models = rows.model.iter().max().map_or(0, |&last| last as usize + 1);
+    let models = models(rows);
+    let n_models = models.len();
     let most_parts = (MOST_KINDS / n_models.max(1)).clamp(1, MOST_PARTS);
     let mut stakes: Vec<(f64, usize)> = (0..rows.len()).map(|row| (stake(rows, row), row)).collect();
     stakes.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
@@ -160,7 +174,8 @@ pub(crate) fn kinds(rows: &Rows) -> (Vec<u32>, usize) {
     let mut kind = vec![0; rows.model.len()];
     for (at, &(_, row)) in stakes.iter().enumerate() {
         let part = jumps.iter().filter(|&&jump| jump <= at).count();
-        rows.pairs(row).for_each(|pair| kind[pair] = (part * n_models) as u32 + rows.model[pair]);
+        let of_model = |pair: usize| models.binary_search(&rows.model[pair]).unwrap_or(0);
+        rows.pairs(row).for_each(|pair| kind[pair] = (part * n_models + of_model(pair)) as u32);
     }
     (kind, n_models * (jumps.len() + 1))
 }

@@ -1,8 +1,9 @@
 //! When each row must be looked at again, so that a step of the ascent visits few rows.
 //!
 //! A row keeps its cheapest pair while the prices move by less than its margin, the distance to its second choice. If the
-//! prices travel a path of length `t` (largest coordinate), the margin shrinks by at most `t * weight`, with `weight` twice the
-//! most that a pair of the row uses in all. So the row is *due* no earlier than `margin / weight` further along.
+//! prices of a resource's limits travel a path of length `t` (largest coordinate), that shrinks the margin by at most
+//! `t * weight`: the weight is the spread of what the row's pairs use where all count under one limit, else twice the most
+//! that one uses. A row is *due* when the paths of all resources could have used up its margin.
 
 use std::sync::Arc;
 
@@ -11,60 +12,126 @@ use crate::rows::Rows;
 /// Of the rows, the share that the first step looks at at once; later steps look as far as the step before went.
 const FIRST_SHARE: usize = 16;
 
-/// The length of the path so far, and where on it each row is due.
+/// The length of the paths so far, and where on them each row is due.
 #[derive(Clone)]
 pub(crate) struct Calendar {
-    travelled: f64,
+    fixed: Arc<Weights>,
+    /// Per resource.
+    travelled: Vec<f64>,
+    /// Per row, the sum over resources of `weight * travelled` at which it is due.
     due: Vec<f64>,
-    weight: Arc<[f64]>,
-    /// How far the last step went.
+    /// How far the last step went, by its speed.
     last: Option<f64>,
+}
+
+/// What does not change while the prices travel.
+struct Weights {
+    /// The resource of each limit.
+    resource: Vec<usize>,
+    /// Per row, `n_resources` numbers each.
+    weight: Vec<f64>,
 }
 
 impl Calendar {
     /// Every row is due at once.
     pub(crate) fn new(rows: &Rows) -> Self {
-        let used = |pair: usize| {
-            let terms = pair * rows.n_resources..(pair + 1) * rows.n_resources;
-            let counts = rows.usage[terms.clone()].iter().zip(&rows.limit[terms]);
-            counts.filter(|(_, &limit)| (limit as usize) < rows.n_limits).map(|(usage, _)| usage.abs()).sum::<f64>()
-        };
-        let weight = (0..rows.len()).map(|row| 2.0 * rows.pairs(row).map(used).fold(f64::MIN_POSITIVE, f64::max));
-        Self { travelled: 0.0, due: vec![0.0; rows.len()], weight: weight.collect(), last: None }
-    }
-
-    /// A first guess of how far a step at this speed goes.
-    pub(crate) fn horizon(&self, speed: f64) -> f64 {
-        let ahead = self.last.unwrap_or_else(|| {
-            let mut due = self.due.clone();
-            let at = due.len() / FIRST_SHARE;
-            if due.is_empty() {
-                0.0
-            } else {
-                *due.select_nth_unstable_by(at, f64::total_cmp).1 - self.travelled
+        let width = rows.n_resources;
+        let mut resource = vec![0; rows.n_limits + 1];
+        rows.limit.iter().enumerate().for_each(|(at, &k)| resource[k as usize] = at % width);
+        let mut weight = Vec::with_capacity(rows.len() * width);
+        for row in 0..rows.len() {
+            for r in 0..width {
+                let terms = rows.pairs(row).map(|pair| (rows.usage[pair * width + r], rows.limit[pair * width + r]));
+                let first = rows.limit[rows.start[row] * width + r];
+                let (mut low, mut high, mut most, mut same) = (f64::INFINITY, f64::NEG_INFINITY, 0.0_f64, true);
+                for (usage, limit) in terms {
+                    let counts = (limit as usize) < rows.n_limits;
+                    (low, high) = (low.min(usage), high.max(usage));
+                    most = if counts { most.max(usage.abs()) } else { most };
+                    same &= limit == first;
+                }
+                let none = first as usize == rows.n_limits;
+                weight.push(if same && none {
+                    0.0
+                } else {
+                    if same {
+                        high - low
+                    } else {
+                        2.0 * most
+                    }
+                });
             }
-        });
-        ahead.max(1e-12) / speed
+        }
+        let fixed = Arc::new(Weights { resource, weight });
+        Self { fixed, travelled: vec![0.0; width], due: vec![0.0; rows.len()], last: None }
     }
 
-    /// Takes the rows that are due by the time the prices have moved at `speed` for `distance`; they are not due again until
-    /// [`Calendar::enter`].
-    pub(crate) fn take_due(&mut self, speed: f64, distance: f64, out: &mut Vec<usize>) {
-        let until = (self.travelled + speed * distance).min(f64::MAX);
+    /// How fast the prices of each resource move along an edge.
+    fn speeds(&self, direction: &[f64]) -> Vec<f64> {
+        let mut speeds = vec![0.0; self.travelled.len()];
+        for (rate, &r) in direction.iter().zip(&self.fixed.resource) {
+            if rate.abs() > 0.0 {
+                speeds[r] = rate.abs().max(speeds[r]);
+            }
+        }
+        speeds
+    }
+
+    /// A first guess of how far a step along an edge goes.
+    pub(crate) fn horizon(&self, direction: &[f64]) -> f64 {
+        let speed = direction.iter().fold(0.0, |most: f64, rate| most.max(rate.abs()));
+        let ahead = self.last.map_or_else(|| self.first_horizon(direction), |last| last / speed);
+        ahead.max(1e-12 / speed)
+    }
+
+    /// The distance at which the first rows are due.
+    fn first_horizon(&self, direction: &[f64]) -> f64 {
+        let speeds = self.speeds(direction);
+        let (now, rate) = (|row: usize| self.spent(row, &self.travelled), |row: usize| self.spent(row, &speeds));
+        let mut ahead: Vec<f64> = (0..self.due.len())
+            .map(|row| if rate(row) > 0.0 { (self.due[row] - now(row)) / rate(row) } else { f64::MAX })
+            .collect();
+        if ahead.is_empty() {
+            return 0.0;
+        }
+        let at = ahead.len() / FIRST_SHARE;
+        *ahead.select_nth_unstable_by(at, f64::total_cmp).1
+    }
+
+    /// What paths of some lengths take from the margin of a row.
+    #[inline]
+    fn spent(&self, row: usize, lengths: &[f64]) -> f64 {
+        let width = lengths.len();
+        self.fixed.weight[row * width..(row + 1) * width]
+            .iter()
+            .zip(lengths)
+            .map(|(weight, length)| weight * length)
+            .sum()
+    }
+
+    /// Takes the rows that are due by the time the prices have moved along an edge for `distance`; they are not due again
+    /// until [`Calendar::enter`].
+    pub(crate) fn take_due(&mut self, direction: &[f64], distance: f64, out: &mut Vec<usize>) {
+        let moved =
+            |(path, speed): (&f64, f64)| (path + if speed > 0.0 { speed * distance } else { 0.0 }).min(f64::MAX);
+        let until: Vec<f64> = self.travelled.iter().zip(self.speeds(direction)).map(moved).collect();
         out.clear();
-        out.extend((0..self.due.len()).filter(|&row| self.due[row] <= until));
+        // Rounding must not make a row late.
+        let is_due = |row: &usize| self.due[*row] <= (self.spent(*row, &until) * (1.0 + 1e-12)).min(f64::MAX);
+        out.extend((0..self.due.len()).filter(is_due));
         out.iter().for_each(|&row| self.due[row] = f64::INFINITY);
     }
 
     /// Enters the margin of a row at the present prices.
     #[inline]
     pub(crate) fn enter(&mut self, row: usize, margin: f64) {
-        self.due[row] = self.travelled + margin.max(0.0) / self.weight[row];
+        self.due[row] = self.spent(row, &self.travelled) + margin.max(0.0);
     }
 
     /// Moves on; margins entered before still hold from where they were entered.
-    pub(crate) fn travel(&mut self, length: f64) {
-        self.travelled += length;
-        self.last = Some(length);
+    pub(crate) fn travel(&mut self, direction: &[f64], distance: f64) {
+        let speeds = self.speeds(direction);
+        self.travelled.iter_mut().zip(&speeds).for_each(|(path, speed)| *path += speed * distance);
+        self.last = Some(distance * speeds.iter().fold(0.0, |most: f64, speed| most.max(*speed)));
     }
 }

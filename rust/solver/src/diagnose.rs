@@ -2,10 +2,11 @@
 
 use crate::ascent::{Ascended, Ascent};
 use crate::oracle::{DualOracle, Goal, Screen, Watch};
-use crate::plan::{plan, round_to_grain};
+use crate::plan::plan;
 use crate::problem::LimitId;
 use crate::relax::{self, left_over, relax, Relaxation};
 use crate::rows::Scale;
+use crate::searched::round_to_grain;
 use crate::settings::Settings;
 use crate::solution::Conflict;
 

@@ -58,6 +58,7 @@ mod repair;
 mod rows;
 mod sample;
 mod search;
+mod searched;
 mod settings;
 mod sharded;
 mod solution;

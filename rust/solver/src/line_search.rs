@@ -36,12 +36,11 @@ impl Ascent<'_> {
             })
             .collect();
         shared.sort_unstable();
-        let speed = direction.iter().fold(0.0, |most: f64, rate| most.max(rate.abs()));
-        let mut horizon = self.calendar.horizon(speed).min(stop_at);
+        let mut horizon = self.calendar.horizon(direction).min(stop_at);
         let (mut slope, mut due, mut visited) = (slope, Vec::new(), Vec::new());
         let (mut heap, mut later) = (BinaryHeap::new(), Vec::new());
         let found = loop {
-            self.calendar.take_due(speed, horizon, &mut due);
+            self.calendar.take_due(direction, horizon, &mut due);
             self.look_at(&due, direction, |row, at, margin| {
                 visited.push((row, margin));
                 if at < stop_at {

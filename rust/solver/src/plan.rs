@@ -1,9 +1,12 @@
 //! From multipliers to a plan: search the few rows whose choice is close, prove with the rows that are left.
 
+use crate::branching::models;
 use crate::oracle::{DualOracle, Goal, Interrupted, Progress, Screen, Tally, Watch};
-use crate::relax::{left_over, Relaxed};
+use crate::relax::Relaxed;
+use crate::repair::repair;
 use crate::rows::Rows;
-use crate::search::{grain, search, Found, Task};
+use crate::search::{search, Effort, Found, Task};
+use crate::searched::Searched;
 use crate::settings::Settings;
 
 /// Pairs in the cores that are searched one after the other, until one holds a plan.
@@ -14,6 +17,8 @@ const CORE_NODES: usize = 500;
 const GAP_WORK: usize = 4_000_000_000;
 /// Steps of the ascent that a node is reckoned to take.
 const STEPS_PER_NODE: usize = 40;
+/// Nodes of the plain attempt before a proof.
+const PLAIN_ROUND: usize = 100;
 /// Nodes of the first round of a proof, and by how much the rounds grow.
 const FIRST_ROUND: usize = 1_000;
 const ROUND_GROWTH: usize = 4;
@@ -21,7 +26,7 @@ const ROUND_GROWTH: usize = 4;
 /// half as far when it took too many nodes.
 const FIRST_SHARE: f64 = 0.125;
 /// Models up to which a proof splits on loads; each adds two rows to the basis.
-const LOAD_MODELS: usize = 32;
+const LOAD_MODELS: usize = 64;
 /// Sums nearer to a limit than this, relative to it, are not trusted to say whether it holds.
 const NEAR: f64 = 1e-9;
 /// Rows of at most this many pairs are searched at once.
@@ -90,39 +95,28 @@ struct Planner<'s> {
     out: Planned,
 }
 
-/// Between the units of some rows and those of the problem.
-#[derive(Clone, Copy)]
-struct Units {
-    scale: f64,
-    fixed: f64,
-}
-
-impl Units {
-    fn to_rows(self, objective: f64) -> f64 {
-        objective * self.scale - self.fixed
-    }
-
-    fn to_problem(self, objective: f64) -> f64 {
-        (objective + self.fixed) / self.scale
-    }
-}
-
 impl Planner<'_> {
     fn go<O: DualOracle>(&mut self, oracle: &mut O, relaxed: &Relaxed) -> Result<(), Interrupted> {
         let rows = &relaxed.rows;
+        self.elsewhere = (0..rows.len()).map(|row| (rows.query[row], rows.model[relaxed.most[row]] as i32)).collect();
         for size in CORES {
             let size = if relaxed.whole && rows.model.len() <= SMALL_PAIRS { usize::MAX } else { size };
             let all = size >= rows.model.len();
             let core = if all { None } else { Some(core(relaxed, size)) };
-            let core = core.as_ref().unwrap_or(rows);
-            self.elsewhere =
-                (0..rows.len()).map(|row| (rows.query[row], rows.model[relaxed.key[row]] as i32)).collect();
+            let core = Searched::new(oracle, self.goal, core.as_ref().unwrap_or(rows), relaxed);
             let proof = all && relaxed.whole;
-            let found = self.search(oracle, core, relaxed, proof)?;
+            self.round(oracle, &core, relaxed, proof)?;
+            if self.is_done() {
+                return Ok(());
+            }
             if proof {
-                self.settle(&found, core, relaxed);
+                let near = self.near(&core, relaxed);
+                let near = Searched::new(oracle, self.goal, near.as_ref().unwrap_or(rows), relaxed);
+                let found = self.search(oracle, &near, relaxed, true)?;
+                self.settle(&found, &near);
                 return found.interrupted.map_or(Ok(()), Err);
             }
+            let found = self.search(oracle, &core, relaxed, false)?;
             if let Some(stop) = found.interrupted {
                 return Err(stop);
             }
@@ -136,6 +130,50 @@ impl Planner<'_> {
         self.prove(oracle, relaxed)
     }
 
+    /// The vertex rounded and repaired, on the rows as they are: often good enough, and far cheaper than a search.
+    fn round<O: DualOracle>(
+        &mut self,
+        oracle: &mut O,
+        part: &Searched<'_>,
+        relaxed: &Relaxed,
+        proves: bool,
+    ) -> Result<(), Interrupted> {
+        let mut choice = rounded(relaxed, part.rows);
+        if !repair(part.rows, &part.limit, &relaxed.prices, &|_| true, &mut choice) {
+            return Ok(());
+        }
+        let considered = self.consider(oracle, part, &choice).map(drop);
+        if considered != Err(Interrupted::Abandoned) {
+            self.keep_pending(oracle)?;
+        }
+        considered?;
+        let best = part.to_rows(self.out.objective);
+        if proves
+            && self.has_plan()
+            && best - part.margin(best, self.settings.rel_gap) <= part.lifted(part.to_rows(relaxed.bound))
+        {
+            self.settle(&Found { bound: best, complete: true, nodes: 0, interrupted: None }, part);
+        }
+        Ok(())
+    }
+
+    /// The pairs of all rows that a better plan than the one at hand could use, by reduced costs.
+    fn near(&self, part: &Searched<'_>, relaxed: &Relaxed) -> Option<Rows> {
+        let best = part.to_rows(self.out.objective);
+        if !best.is_finite() {
+            return None;
+        }
+        let cutoff = best - part.margin(best, self.settings.rel_gap);
+        let room = cutoff - part.to_rows(relaxed.bound) + 1e-9 * (1.0 + best.abs());
+        let prices: Vec<f64> = relaxed.prices.iter().copied().chain([0.0]).collect();
+        let rows = part.rows;
+        let reduced = |pair: usize| rows.objective[pair] + rows.dot(pair, &prices);
+        Some(rows.filtered(|row, pair| {
+            let most = relaxed.most[row];
+            pair == most || reduced(pair) - reduced(most) <= room
+        }))
+    }
+
     /// Searches all pairs that a better plan could use: by reduced costs, those within the gap of their row's best.
     fn prove<O: DualOracle>(&mut self, oracle: &mut O, relaxed: &Relaxed) -> Result<(), Interrupted> {
         let gap = self.out.objective - relaxed.bound;
@@ -146,8 +184,9 @@ impl Planner<'_> {
         let mut rows = oracle.screen(self.goal, &screen)?;
         rows.rescale(&relaxed.scale);
         self.elsewhere.clear();
-        let found = self.search(oracle, &rows, relaxed, true)?;
-        self.settle(&found, &rows, relaxed);
+        let part = Searched::new(oracle, self.goal, &rows, relaxed);
+        let found = self.search(oracle, &part, relaxed, true)?;
+        self.settle(&found, &part);
         found.interrupted.map_or(Ok(()), Err)
     }
 
@@ -163,12 +202,12 @@ impl Planner<'_> {
 
     /// Draws the conclusion from a search over every pair that matters: complete, the plan is best to within the gap asked
     /// for, or there is none; else its open nodes give a bound.
-    fn settle(&mut self, found: &Found, rows: &Rows, relaxed: &Relaxed) {
+    fn settle(&mut self, found: &Found, part: &Searched<'_>) {
         let proven = if !found.complete {
-            let bound = (found.bound + rows.fixed_objective.value()) / relaxed.scale.objective;
+            let bound = part.to_problem(found.bound);
             bound - 1e-12 * bound.abs()
         } else if self.has_plan() {
-            self.out.resolution = self.resolution(rows, relaxed) / relaxed.scale.objective;
+            self.out.resolution = part.resolution / part.scale;
             self.out.objective - self.allowed_gap(self.out.objective).max(self.out.resolution)
         } else {
             self.out.impossible = true;
@@ -198,25 +237,31 @@ impl Planner<'_> {
     fn search<O: DualOracle>(
         &mut self,
         oracle: &mut O,
-        rows: &Rows,
+        part: &Searched<'_>,
         relaxed: &Relaxed,
         proves: bool,
     ) -> Result<Found, Interrupted> {
         if !proves {
-            return self.search_once(oracle, rows, relaxed, CORE_NODES, false, f64::INFINITY);
+            return self.search_once(oracle, part, relaxed, CORE_NODES, Effort::Plain, f64::INFINITY);
         }
-        let turns = oracle.n_models() <= LOAD_MODELS;
-        let mut left = self.node_limit(rows);
-        let mut nodes = if turns { FIRST_ROUND } else { left };
-        let (mut bound, mut split_loads, mut share) = (f64::NEG_INFINITY, turns, FIRST_SHARE);
+        let turns = models(part.rows).len() <= LOAD_MODELS;
+        let mut left = self.node_limit(part.rows);
+        let mut nodes = FIRST_ROUND;
+        let (mut bound, mut effort, mut share) = (f64::NEG_INFINITY, Effort::Plain, FIRST_SHARE);
         loop {
-            let guess = self.guess(rows, relaxed, bound, share);
-            let units = Units { scale: relaxed.scale.objective, fixed: rows.fixed_objective.value() };
-            let mut found = self.search_once(oracle, rows, relaxed, nodes.min(left), split_loads, guess)?;
+            let plain = effort == Effort::Plain;
+            let guess = if plain { f64::INFINITY } else { self.guess(part, relaxed, bound, share) };
+            let most = match self.goal {
+                // How near a limit can be met is asked for many limits at once: good plans, no long proofs.
+                Goal::Usage(_) => left,
+                _ if plain => PLAIN_ROUND,
+                _ => nodes,
+            };
+            let mut found = self.search_once(oracle, part, relaxed, most.min(left), effort, guess)?;
             found.bound = found.bound.max(bound);
             left -= found.nodes.min(left);
             bound = found.bound;
-            let below = found.complete && guess < units.to_rows(self.out.objective);
+            let below = found.complete && guess < part.to_rows(self.out.objective);
             if below {
                 found.complete = false;
             }
@@ -226,21 +271,22 @@ impl Planner<'_> {
             if below {
                 // The guess was too low: that is proven now.
                 share *= 2.0;
-            } else {
+                continue;
+            }
+            if !plain {
                 nodes *= ROUND_GROWTH;
                 share *= 0.5;
-                split_loads = !split_loads;
             }
+            effort = if turns && effort != Effort::Loads { Effort::Loads } else { Effort::Rows };
         }
     }
 
     /// A value, in the units of the rows, below which the best plan may be: a small way from the bound to the plan at hand. A
     /// search below it drops most pairs at once; infinity to search below the plan.
-    fn guess(&self, rows: &Rows, relaxed: &Relaxed, bound: f64, share: f64) -> f64 {
-        let units = Units { scale: relaxed.scale.objective, fixed: rows.fixed_objective.value() };
-        let (bound, best) = (bound.max(units.to_rows(relaxed.bound)), units.to_rows(self.out.objective));
+    fn guess(&self, part: &Searched<'_>, relaxed: &Relaxed, bound: f64, share: f64) -> f64 {
+        let (bound, best) = (part.lifted(bound.max(part.to_rows(relaxed.bound))), part.to_rows(self.out.objective));
         let guess = bound + share * (best - bound);
-        if share < 1.0 && guess.is_finite() && best - guess > 4.0 * self.resolution(rows, relaxed) {
+        if share < 1.0 && guess.is_finite() && best - guess > 4.0 * part.step {
             guess
         } else {
             f64::INFINITY
@@ -250,46 +296,35 @@ impl Planner<'_> {
     fn search_once<O: DualOracle>(
         &mut self,
         oracle: &mut O,
-        rows: &Rows,
+        part: &Searched<'_>,
         relaxed: &Relaxed,
         node_limit: usize,
-        split_loads: bool,
+        effort: Effort,
         guess: f64,
     ) -> Result<Found, Interrupted> {
-        let units = Units { scale: relaxed.scale.objective, fixed: rows.fixed_objective.value() };
-        let mut limit = left_over(oracle, self.goal, rows, &relaxed.scale);
-        round_to_grain(rows, &mut limit);
-        let finest = self.resolution(rows, relaxed).max(0.999 * grain(rows.objective.iter().copied()));
         let rel_gap = self.settings.rel_gap;
-        let margin = |best: f64| {
-            let allowed = 0.999 * rel_gap * units.to_problem(best).abs() * units.scale;
-            allowed.max(finest)
-        };
-        let best = units.to_rows(self.out.objective);
+        let margin = |best: f64| part.margin(best, rel_gap);
+        let best = part.to_rows(self.out.objective);
         let cutoff = if best.is_finite() { (best - margin(best)).min(guess) } else { f64::INFINITY };
-        let task = Task { cutoff, target: units.to_rows(self.target()), margin: &margin, node_limit, split_loads };
-        self.report("search", rows)?;
+        let task = Task { cutoff, target: part.to_rows(self.target()), margin: &margin, node_limit, effort };
+        self.report("search", part.rows)?;
         let watch = self.watch;
-        let found = search(rows, limit.clone(), &relaxed.prices, &task, watch, &mut |pairs| {
-            self.consider(oracle, rows, &limit, pairs, units)
+        let found = search(part.rows, part.limit.clone(), &relaxed.prices, &task, watch, &mut |pairs| {
+            self.consider(oracle, part, pairs)
         });
         self.out.nodes += found.nodes;
-        if let (Some(changed), true) = (self.pending.take(), found.interrupted != Some(Interrupted::Abandoned)) {
-            let kept = self.keep(oracle, &changed)?;
-            debug_assert!(kept, "the rows said that the plan meets every limit");
+        if found.interrupted != Some(Interrupted::Abandoned) {
+            self.keep_pending(oracle)?;
         }
         Ok(found)
     }
 
-    /// Differences between plans, in the units of the rows, that float64 sums are not trusted to tell apart; none where the
-    /// objective goes in coarser steps.
-    fn resolution(&self, rows: &Rows, relaxed: &Relaxed) -> f64 {
-        let tiny = 1e-12 * (1.0 + relaxed.bound.abs() * relaxed.scale.objective);
-        if tiny < 0.999 * grain(rows.objective.iter().copied()) {
-            0.0
-        } else {
-            tiny
+    fn keep_pending<O: DualOracle>(&mut self, oracle: &mut O) -> Result<(), Interrupted> {
+        if let Some(changed) = self.pending.take() {
+            let kept = self.keep(oracle, &changed)?;
+            debug_assert!(kept, "the rows said that the plan meets every limit");
         }
+        Ok(())
     }
 
     /// Keeps a plan that meets every limit exactly and is the best so far; returns its objective in the units of the rows.
@@ -298,11 +333,10 @@ impl Planner<'_> {
     fn consider<O: DualOracle>(
         &mut self,
         oracle: &mut O,
-        rows: &Rows,
-        limit: &[f64],
+        part: &Searched<'_>,
         pairs: &[usize],
-        units: Units,
     ) -> Result<Option<f64>, Interrupted> {
+        let Searched { rows, ref limit, .. } = *part;
         let mut used = vec![0.0; limit.len() + 1];
         pairs.iter().for_each(|&pair| rows.add_usage(pair, 1.0, &mut used));
         let near = |k: usize| NEAR * (1.0 + limit[k].abs()) + 8.0 * f64::EPSILON * rows.fixed_usage[k].value().abs();
@@ -310,7 +344,7 @@ impl Planner<'_> {
             return Ok(None);
         }
         let objective: f64 = pairs.iter().map(|&pair| rows.objective[pair]).sum();
-        let total = units.to_problem(objective);
+        let total = part.to_problem(objective);
         if total >= self.out.objective {
             return Ok(Some(objective));
         }
@@ -320,7 +354,7 @@ impl Planner<'_> {
         if (0..limit.len()).any(|k| used[k] > limit[k] - near(k)) {
             let kept = self.keep(oracle, &changed)?;
             self.report("search", rows)?;
-            return Ok(kept.then(|| units.to_rows(self.out.objective)));
+            return Ok(kept.then(|| part.to_rows(self.out.objective)));
         }
         self.out.objective = total;
         self.pending = Some(changed);
@@ -351,18 +385,15 @@ impl Planner<'_> {
     }
 }
 
-/// Where all that can be used of a limit comes in multiples of a power of two (accuracies k/16, counts), the rest of the limit
-/// beyond the last multiple is of no use: a Chvátal–Gomory cut.
-pub(crate) fn round_to_grain(rows: &Rows, limit: &mut [f64]) {
-    let mut usage: Vec<Vec<f64>> = vec![Vec::new(); limit.len() + 1];
-    rows.usage.iter().zip(&rows.limit).for_each(|(&amount, &k)| usage[k as usize].push(amount));
-    for (limit, usage) in limit.iter_mut().zip(usage) {
-        let grain = grain(usage.into_iter());
-        if grain > 0.0 {
-            // The sums behind the limit carry rounding errors; what is a multiple up to those stays.
-            *limit = (*limit / grain + 1e-6).floor() * grain;
-        }
-    }
+/// The pair that each of some rows has most of at the vertex.
+fn rounded(relaxed: &Relaxed, rows: &Rows) -> Vec<usize> {
+    let mut all = 0;
+    let of_row = |row: usize| {
+        // Both are in the order of the queries, and a core leaves out no pair of the rows that it holds.
+        all += relaxed.rows.query[all..].iter().position(|&query| query == rows.query[row]).unwrap_or(0);
+        rows.start[row] + (relaxed.most[all] - relaxed.rows.start[all])
+    };
+    (0..rows.len()).map(of_row).collect()
 }
 
 /// The rows that the vertex divides, and those whose second choice is nearest, up to a number of pairs.
@@ -373,7 +404,7 @@ fn core(relaxed: &Relaxed, size: usize) -> Rows {
     let reduced = |pair: usize| rows.objective[pair] + rows.dot(pair, &prices);
     let mut regret: Vec<(f64, usize)> = (0..rows.len())
         .map(|row| {
-            let key = relaxed.key[row];
+            let key = relaxed.most[row];
             let others = rows.pairs(row).filter(|&pair| pair != key);
             (others.map(|pair| reduced(pair) - reduced(key)).fold(f64::INFINITY, f64::min), row)
         })
@@ -391,5 +422,5 @@ fn core(relaxed: &Relaxed, size: usize) -> Rows {
             pairs += rows.pairs(row).len();
         }
     }
-    rows.filtered(|row, pair| chosen[row] || pair == relaxed.key[row])
+    rows.filtered(|row, pair| chosen[row] || pair == relaxed.most[row])
 }

@@ -51,8 +51,8 @@ pub(crate) struct Relaxed {
     pub(crate) scale: Scale,
     /// In the units of the rows.
     pub(crate) prices: Vec<f64>,
-    /// The cheapest pair of each row at the vertex, and the rows that the vertex divides.
-    pub(crate) key: Vec<usize>,
+    /// The pair that each row has most of at the vertex, and the rows that the vertex divides.
+    pub(crate) most: Vec<usize>,
     pub(crate) divided: Vec<usize>,
     /// No plan is below this (the goal minimised).
     pub(crate) bound: f64,
@@ -217,13 +217,18 @@ impl<O: DualOracle> Climb<'_, O> {
                 screen.prices = prices;
                 continue;
             }
-            let mut divided: Vec<usize> = ascent.fractions().into_iter().map(|(row, _, _)| row).collect();
-            divided.dedup();
-            let (key, row_prices) = (ascent.key.clone(), ascent.prices().to_vec());
+            let (mut most, row_prices) = (ascent.key.clone(), ascent.prices().to_vec());
+            let fractions = ascent.fractions();
+            let mut divided = Vec::new();
+            for shares in fractions.chunk_by(|a, b| a.0 == b.0) {
+                let largest = shares.iter().max_by(|a, b| a.2.total_cmp(&b.2)).unwrap_or(&shares[0]);
+                divided.push(largest.0);
+                most[largest.0] = largest.1;
+            }
             return Ok(Relaxation::Solved(Box::new(Relaxed {
                 scale: scale.clone(),
                 prices: row_prices,
-                key,
+                most,
                 divided,
                 bound,
                 whole,

@@ -61,20 +61,25 @@ impl<'r> State<'r> {
 
     /// Change of the overuse when a row goes from one pair to another.
     fn change_of_overuse(&self, from: usize, to: usize) -> f64 {
-        let width = self.rows.n_resources;
-        let touched = |pair: usize| pair * width..(pair + 1) * width;
-        let mut changes: Vec<(usize, f64)> = Vec::with_capacity(2 * width);
-        for (pair, sign) in [(from, -1.0), (to, 1.0)] {
-            for at in touched(pair) {
-                let k = self.rows.limit[at] as usize;
-                match changes.iter_mut().find(|(known, _)| *known == k) {
-                    Some((_, change)) => *change += sign * self.rows.usage[at],
-                    None if k < self.limit.len() => changes.push((k, sign * self.rows.usage[at])),
-                    None => {}
-                }
+        // A limit is counted under in one column only.
+        let (rows, width) = (self.rows, self.rows.n_resources);
+        let mut sum = 0.0;
+        for (a, b) in (from * width..(from + 1) * width).zip(to * width..(to + 1) * width) {
+            let (k, l) = (rows.limit[a] as usize, rows.limit[b] as usize);
+            if k == l {
+                sum += self.change_of(k, rows.usage[b] - rows.usage[a]);
+            } else {
+                sum += self.change_of(k, -rows.usage[a]) + self.change_of(l, rows.usage[b]);
             }
         }
-        changes.iter().map(|&(k, change)| self.over(k, self.used[k] + change) - self.over(k, self.used[k])).sum()
+        sum
+    }
+
+    fn change_of(&self, k: usize, change: f64) -> f64 {
+        if change == 0.0 || k == self.limit.len() {
+            return 0.0;
+        }
+        self.over(k, self.used[k] + change) - self.over(k, self.used[k])
     }
 
     fn priced(&self, pair: usize) -> f64 {

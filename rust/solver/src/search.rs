@@ -6,7 +6,7 @@
 //! the model, or none does.
 
 use crate::ascent::{Ascended, Ascent};
-use crate::branching::{classes, divided_load, kinds, take, Candidate, Gains};
+use crate::branching::{classes, divided_load, kinds, most_divided, take, Candidate, Gains};
 use crate::cuts::tighten;
 use crate::fixing::{by_cost, by_room, Fixed};
 use crate::oracle::{Interrupted, Watch};
@@ -37,8 +37,18 @@ pub(crate) struct Task<'t> {
     pub(crate) margin: &'t dyn Fn(f64) -> f64,
     /// Nodes allowed.
     pub(crate) node_limit: usize,
-    /// Whether to split on loads before single rows: what rows of nearly equal data need.
-    pub(crate) split_loads: bool,
+    pub(crate) effort: Effort,
+}
+
+/// What a search invests in its nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// No cuts and no trials of splits: for plans, and for proofs that need a few nodes only.
+    Plain,
+    /// Splits on loads before single rows: what rows of nearly equal data need.
+    Loads,
+    /// Splits on single rows.
+    Rows,
 }
 
 /// What a search found.
@@ -63,7 +73,7 @@ pub(crate) fn search(
     watch: &dyn Watch,
     accept: Accept<'_>,
 ) -> Found {
-    let (kind, n_kinds) = if task.split_loads { kinds(rows) } else { (Vec::new(), 0) };
+    let (kind, n_kinds) = if task.effort == Effort::Loads { kinds(rows) } else { (Vec::new(), 0) };
     let extended = rows.with_loads(&kind, n_kinds);
     let unlimited = [rows.len() as f64, 0.0].into_iter().flat_map(|limit| std::iter::repeat_n(limit, n_kinds));
     let limit: Vec<f64> = limit.into_iter().chain(unlimited).collect();
@@ -157,8 +167,12 @@ impl Tree<'_> {
     /// Settles every plan of a space, from prices and a bound known for it.
     fn explore(&mut self, mut space: Space, prices: &[f64], bound: f64) -> Result<(), Halt> {
         let room = self.cutoff() - space.offset();
-        let prices = tighten(&mut space, self.n_limits, prices, room, self.watch)
-            .inspect_err(|_| self.unsettled = self.unsettled.min(bound))?;
+        let prices = if self.task.effort == Effort::Plain {
+            prices.to_vec()
+        } else {
+            tighten(&mut space, self.n_limits, prices, room, self.watch)
+                .inspect_err(|_| self.unsettled = self.unsettled.min(bound))?
+        };
         let class = classes(&space.rows);
         let root = Ascent::new(&space.rows, space.limit.clone(), &prices);
         let mut open = Open::new(&space, root, bound);
@@ -260,7 +274,11 @@ impl Tree<'_> {
             return Ok(None);
         }
         let cutoff = self.cutoff() - space.offset();
-        let chosen = self.gains.choose(space, &node, &most, value - space.offset(), cutoff, self.watch)?;
+        let chosen = if self.task.effort == Effort::Plain {
+            most_divided(&most)
+        } else {
+            self.gains.choose(space, &node, &most, value - space.offset(), cutoff, self.watch)?
+        };
         // Whole, but a limit is missed by less than the ascent can tell: split where a choice is left.
         if let Some(candidate) = chosen.or_else(|| undecided(&space.rows, &node)) {
             split(&space.rows, class, node, candidate, value, open);
@@ -310,14 +328,4 @@ fn split<'s>(rows: &Rows, class: &[usize], node: Ascent<'s>, at: Candidate, valu
     if take(rows, &mut with, at) {
         open.push(with, value);
     }
-}
-
-/// The largest power of two of which every number is a multiple, or 0 where that is too fine to be of use.
-pub(crate) fn grain(numbers: impl Iterator<Item = f64>) -> f64 {
-    let finest = numbers.filter(|x| *x != 0.0).map(|x| {
-        let bits = x.to_bits();
-        let exponent = ((bits >> 52) & 0x7ff) as i32 - 1075;
-        exponent + (bits & ((1 << 52) - 1) | (1 << 52)).trailing_zeros() as i32
-    });
-    finest.min().filter(|&exponent| exponent > -28).map_or(0.0, |exponent| f64::powi(2.0, exponent))
 }
