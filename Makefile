@@ -16,7 +16,7 @@ demo: $(DEMO)/.built ## set up and route a simulated batch, offline
 test: test-rust test-python ## set up and run the default tests
 
 test-all: $(TEST)/.built ## every tier: also the slow tests, and the release build of the Rust tests
-	cargo test --release --locked
+	cargo test --release --locked -- --include-ignored
 	$(BIN)/python -m pytest -m "slow or not slow"
 
 test-rust: check-tools

@@ -121,7 +121,7 @@ class Problem:
             raise ValueError(f"cost has shape {cost.shape}, expected {(n, m)} as acc has")
         if n == 0 or m == 0:
             raise ValueError(f"acc has shape {(n, m)}, expected at least one query and one model")
-        if objective not in (None, "accuracy", "cost"):
+        if objective is not None and not (isinstance(objective, str) and objective in ("accuracy", "cost")):
             raise ValueError(f"objective is {objective!r}, expected 'accuracy' or 'cost'")
         limits = []
         if budget is not None:
@@ -290,6 +290,8 @@ def _caps_one_by_one(value: Caps, m: int) -> NDArray[np.float64]:
 
 def _user_resources(resources: Sequence[Resource]) -> list[Resource]:
     seen = {"budget", "caps", "min_accuracy"}
+    if not isinstance(resources, Sequence):
+        raise TypeError(f"resources is {type(resources).__name__}, expected a sequence of Resource")
     for at, resource in enumerate(resources):
         if not isinstance(resource, Resource):
             raise TypeError(f"resources[{at}] is {type(resource).__name__}, expected Resource")

@@ -7,6 +7,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::error::InputError;
+use crate::grid::GRID_LARGEST;
 use crate::oracle::{DualOracle, DualPoint, Goal, Interrupted, Prices, Screen, Tally, Watch};
 use crate::pass::{Data, Reach};
 use crate::presolve::{blocking, open_pairs};
@@ -118,6 +119,9 @@ impl DualOracle for DenseOracle<'_> {
         self.passes += 1;
         let (data, n) = (&self.data, self.data.problem.n_queries);
         let pricing = data.pricing(goal, prices);
+        if pricing.magnitude(&data.magnitudes.largest) > GRID_LARGEST {
+            return Ok(DualPoint::nothing(data.limits.ids.len()));
+        }
         let mut blocks = self.each_block(n, |rows| data.evaluate(&pricing, rows))?.into_iter();
         let mut sum = blocks.next().unwrap_or_else(|| data.evaluate(&pricing, 0..0));
         for part in blocks {
@@ -133,6 +137,9 @@ impl DualOracle for DenseOracle<'_> {
     fn screen(&mut self, goal: Goal, screen: &Screen) -> Result<Rows, Interrupted> {
         let data = &self.data;
         let n = data.problem.n_queries;
+        let unusable = data.pricing(goal, &screen.prices).magnitude(&data.magnitudes.largest) > GRID_LARGEST;
+        let everything = Screen::everything(screen.prices.len(), screen.sample, screen.seed);
+        let screen = if unusable { &everything } else { screen };
         let pricing = data.pricing(goal, &screen.prices);
         let reach = Reach::new(data, screen, pricing.rounding(&data.magnitudes.largest));
         let sampled = sample(n, screen.sample, screen.seed);
@@ -187,7 +194,7 @@ impl DualOracle for DenseOracle<'_> {
             }
             usage.push(data.limits.sign[data.limits.ids[k].resource] * amount);
         }
-        let inputs = inputs.iter().map(crate::grid::GridSum::value).collect();
+        let inputs = inputs.iter().enumerate().map(|(input, sum)| data.input_sum(input, sum, assignment)).collect();
         Ok(Tally { inputs, load: used.load, usage, broken, forbidden })
     }
 }

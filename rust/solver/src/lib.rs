@@ -63,7 +63,9 @@ pub use dense::DenseOracle;
 pub use error::InputError;
 pub use grid::GridSum;
 pub use oracle::{DualOracle, DualPoint, Goal, Interrupted, Prices, Progress, Screen, Tally, Watch};
-pub use problem::{Input, LimitId, Limits, Magnitudes, Matrix, Problem, Relation, Resource, Scope, Sense, Usage};
+pub use problem::{
+    Input, LimitId, Limits, Magnitudes, Matrix, Problem, Relation, Resource, Scope, Sense, Usage, LARGEST, SMALLEST,
+};
 pub use ranges::price_ranges;
 pub use rows::Rows;
 pub use settings::Settings;

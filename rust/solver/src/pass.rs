@@ -242,6 +242,17 @@ impl Data<'_> {
         (used, inputs, forbidden)
     }
 
+    /// The sum of an input over a plan. Where the chosen numbers are so much smaller than the largest that its grid is coarse
+    /// for them, they are added again exactly, which does not depend on the order of the rows either.
+    pub(crate) fn input_sum(&self, input: usize, sum: &GridSum, assignment: &[i32]) -> f64 {
+        let value = sum.value();
+        if self.magnitudes.largest[input] == 0.0 || sum.error(assignment.len()) <= f64::EPSILON * value.abs() {
+            return value;
+        }
+        let data = &self.problem.inputs[input].data;
+        exact(assignment.iter().enumerate().map(|(i, &j)| data.get(i * self.problem.n_models + j as usize)))
+    }
+
     /// Whether a sum passes its limit. Near the limit the numbers are added again, exactly and as numpy adds them, and
     /// either sum may meet it: so the verdict does not depend on the order of the rows, and a limit computed with numpy
     /// from a plan accepts that plan. Returns the deciding sum too.

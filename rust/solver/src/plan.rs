@@ -20,6 +20,8 @@ const ROUND_GROWTH: usize = 4;
 /// The first guess of the best plan: so far on the way from the bound to the plan at hand. Twice as far when the last was too low,
 /// half as far when it took too many nodes.
 const FIRST_SHARE: f64 = 0.125;
+/// Rounds of a proof that may end with stalled nodes before no further one is tried.
+const GIVEN_UP: usize = 3;
 /// Models up to which a proof splits on loads; each adds two rows to the basis.
 const LOAD_MODELS: usize = 32;
 /// Sums nearer to a limit than this, relative to it, are not trusted to say whether it holds.
@@ -208,18 +210,21 @@ impl Planner<'_> {
         let mut left = self.node_limit(rows);
         let mut nodes = if turns { FIRST_ROUND } else { left };
         let (mut bound, mut split_loads, mut share) = (f64::NEG_INFINITY, turns, FIRST_SHARE);
+        let mut given_up = 0;
         loop {
             let guess = self.guess(rows, relaxed, bound, share);
             let units = Units { scale: relaxed.scale.objective, fixed: rows.fixed_objective.value() };
             let mut found = self.search_once(oracle, rows, relaxed, nodes.min(left), split_loads, guess)?;
             found.bound = found.bound.max(bound);
+            // Nodes are left, yet something is unsettled: the ascent has stalled there, and would again.
+            given_up += usize::from(!found.complete && found.nodes < nodes.min(left));
             left -= found.nodes.min(left);
             bound = found.bound;
             let below = found.complete && guess < units.to_rows(self.out.objective);
             if below {
                 found.complete = false;
             }
-            if found.complete || found.interrupted.is_some() || left == 0 || self.is_done() {
+            if found.complete || found.interrupted.is_some() || left == 0 || given_up > GIVEN_UP || self.is_done() {
                 return Ok(found);
             }
             if below {

@@ -7,6 +7,12 @@ use crate::lanes::{extremes_f32, extremes_f64};
 
 /// Matrices of fewer pairs are read by the calling thread alone: starting threads would cost more.
 pub(crate) const SERIAL_PAIRS: usize = 1 << 16;
+/// Numbers above this magnitude are refused: sums of 2^32 of them, and their products with prices, stay far inside float64.
+pub const LARGEST: f64 = 1e100;
+/// A matrix with entries, but none of this magnitude, is refused: below it float64 loses digits.
+pub const SMALLEST: f64 = 1e-100;
+/// Models are kept in 16 bits for each query.
+const MOST_MODELS: usize = 1 << 16;
 
 /// A matrix in C order, borrowed as it came. Arithmetic on it is always float64.
 #[derive(Debug, Clone, Copy)]
@@ -179,6 +185,9 @@ impl<'a> Problem<'a> {
         if n == 0 || m == 0 {
             return Err(InputError::Empty { n_queries: n, n_models: m });
         }
+        if m > MOST_MODELS {
+            return Err(InputError::TooManyModels { n_models: m, most: MOST_MODELS });
+        }
         let mut magnitudes = Magnitudes { largest: Vec::new(), negative: Vec::new() };
         for input in &self.inputs {
             check_length(&input.name, input.data.len(), n * m, "n_queries * n_models")?;
@@ -195,15 +204,16 @@ impl<'a> Problem<'a> {
 
     fn check_resource(&self, resource: &Resource<'a>) -> Result<(), InputError> {
         let name = &resource.name;
+        let usage = format!("{name}.usage");
         match resource.usage {
-            Usage::One(value) => check_entries(&format!("{name}.usage"), &[value], f64::is_finite, "a finite number")?,
+            Usage::One(value) => check_usage(&usage, &[value])?,
             Usage::PerModel(values) => {
-                check_length(&format!("{name}.usage"), values.len(), self.n_models, "n_models")?;
-                check_entries(&format!("{name}.usage"), values, f64::is_finite, "a finite number")?;
+                check_length(&usage, values.len(), self.n_models, "n_models")?;
+                check_usage(&usage, values)?;
             }
             Usage::PerQuery(values) => {
-                check_length(&format!("{name}.usage"), values.len(), self.n_queries, "n_queries")?;
-                check_entries(&format!("{name}.usage"), values, f64::is_finite, "a finite number")?;
+                check_length(&usage, values.len(), self.n_queries, "n_queries")?;
+                check_usage(&usage, values)?;
             }
             Usage::Dense(_) => {}
         }
@@ -218,8 +228,10 @@ impl<'a> Problem<'a> {
                 }
             }
         }
-        let open = resource.relation.open();
-        check_entries(name, &resource.limits, |x| x.is_finite() || x == open, "a number, or infinity for no limit")
+        // On the open side a huge limit is met by whatever is used.
+        let sign = resource.relation.sign();
+        let expected = "a number, from -1e100 for <= or up to 1e100 for >=, or infinity for no limit";
+        check_entries(name, &resource.limits, |x| sign * x >= -LARGEST, expected)
     }
 
     /// The finite limits, numbered.
@@ -282,10 +294,10 @@ impl Relation {
             Self::AtLeast => -1.0,
         }
     }
+}
 
-    fn open(self) -> f64 {
-        self.sign() * f64::INFINITY
-    }
+fn in_range(x: f64) -> bool {
+    x.abs() <= LARGEST
 }
 
 fn check_length(name: &str, got: usize, expected: usize, meaning: &'static str) -> Result<(), InputError> {
@@ -307,7 +319,19 @@ fn check_entries(
     }
 }
 
-/// Refuses what is not finite or, where asked, below zero; otherwise the largest magnitude, and whether anything is negative.
+fn check_usage(name: &str, values: &[f64]) -> Result<(), InputError> {
+    check_entries(name, values, in_range, "a number within ±1e100")?;
+    check_smallest(name, Usage::PerQuery(values).largest(&[]))
+}
+
+fn check_smallest(name: &str, largest: f64) -> Result<(), InputError> {
+    if largest == 0.0 || largest >= SMALLEST {
+        return Ok(());
+    }
+    Err(InputError::TooSmall { name: name.to_owned(), largest, least: SMALLEST })
+}
+
+/// Refuses what is out of range or, where asked, below zero; otherwise the largest magnitude, and whether anything is negative.
 fn check_matrix(input: &Input<'_>, n_models: usize) -> Result<(f64, bool), InputError> {
     let (largest, negative) = match input.data {
         Matrix::F32(data) => extremes(data, |piece| {
@@ -321,19 +345,22 @@ fn check_matrix(input: &Input<'_>, n_models: usize) -> Result<(f64, bool), Input
             (f64::from_bits(most), negative > 0)
         }),
     };
-    if largest.is_finite() && largest <= input.at_most && !(negative && input.nonnegative) {
-        return Ok((largest, negative));
+    let most = input.at_most.min(LARGEST);
+    if largest <= most && !(negative && input.nonnegative) {
+        return check_smallest(&input.name, largest).map(|()| (largest, negative));
     }
-    let bad = |x: f64| !x.is_finite() || (input.nonnegative && x < 0.0) || x > input.at_most;
+    let bad = |x: f64| !in_range(x) || (input.nonnegative && x < 0.0) || x > most;
     let at = (0..input.data.len()).find(|&at| bad(input.data.get(at))).unwrap_or(0);
     let (name, value) = (input.name.clone(), input.data.get(at));
     let (query, model) = (at / n_models, at % n_models);
-    if value.is_finite() && value > input.at_most {
+    if !value.is_finite() {
+        Err(InputError::NotFinite { name, query, model, value })
+    } else if value > input.at_most {
         Err(InputError::TooLarge { name, query, model, value, most: input.at_most })
-    } else if value.is_finite() {
+    } else if input.nonnegative && value < 0.0 {
         Err(InputError::Negative { name, query, model, value })
     } else {
-        Err(InputError::NotFinite { name, query, model, value })
+        Err(InputError::OutOfRange { name, query, model, value, most: LARGEST })
     }
 }
 

@@ -8,6 +8,7 @@
 
 use crate::ascent::{Ascended, Ascent};
 use crate::oracle::{DualOracle, DualPoint, Goal, Interrupted, Progress, Screen, Watch};
+use crate::problem::LARGEST;
 use crate::rows::{Rows, Scale};
 use crate::settings::Settings;
 use crate::sums::Sum;
@@ -33,6 +34,8 @@ const BOXES: usize = 4;
 const ROUNDS: usize = 6;
 /// Limits that do not count under a goal: far away, but finite for the arithmetic.
 pub(crate) const LIFTED: f64 = 1e30;
+/// More than any rows use, in their units; finite too.
+const BEYOND: f64 = 1e200;
 
 /// The relaxation, solved: multipliers with their bound, and the rows in which a plan has a choice.
 pub(crate) struct Relaxed {
@@ -70,7 +73,7 @@ pub(crate) fn relax<O: DualOracle>(
 ) -> Result<Relaxation, Interrupted> {
     let n_limits = oracle.limits().ids.len();
     let screen = Screen {
-        prices: start.map_or_else(|| vec![0.0; n_limits], <[f64]>::to_vec),
+        prices: start.map_or_else(|| vec![0.0; n_limits], |prices| prices.iter().map(|&p| usable(p)).collect()),
         half_width: vec![f64::INFINITY; n_limits],
         slack: 0.0,
         sample: 0,
@@ -78,6 +81,15 @@ pub(crate) fn relax<O: DualOracle>(
     };
     let sizes = levels(oracle.n_queries(), oracle.n_models(), n_limits);
     Climb { oracle, goal, rel_gap: settings.rel_gap, sizes, watch }.sample(0, screen, None)
+}
+
+/// A price to start from: any will do.
+fn usable(price: f64) -> f64 {
+    if (0.0..=LARGEST).contains(&price) {
+        price
+    } else {
+        0.0
+    }
 }
 
 /// Sizes of the samples.
@@ -191,9 +203,10 @@ impl<O: DualOracle> Climb<'_, O> {
                 continue;
             }
             let kept = self.value_of_kept(&ascent, scale, &prices);
-            let bound = if contains(&screen, &prices) { kept } else { self.bound(self.goal, &prices)? };
+            let trusted = contains(&screen, &prices) && !pays_for_lifted(&ascent);
+            let bound = if trusted { kept } else { self.bound(self.goal, &prices)? };
             let missing = (0.1 * self.rel_gap).max(1e-9) * bound.abs().max(kept.abs());
-            if kept - bound > missing && boxes < BOXES {
+            if (kept - bound > missing || bound == f64::NEG_INFINITY) && boxes < BOXES {
                 boxes += 1;
                 screen.half_width.iter_mut().for_each(|width| *width *= 4.0);
                 if boxes == BOXES {
@@ -243,7 +256,12 @@ impl<O: DualOracle> Climb<'_, O> {
     fn value_of_kept(&self, ascent: &Ascent<'_>, scale: &Scale, prices: &[f64]) -> f64 {
         let value = (ascent.value() + ascent.rows.fixed_objective.value()) / scale.objective;
         let error = self.oracle.n_queries() as f64 * self.oracle.rounding(self.goal, prices);
-        value - error - self.rounding_of_limits(self.goal, value, prices)
+        let bound = value - error - self.rounding_of_limits(self.goal, value, prices);
+        if bound.is_finite() {
+            bound
+        } else {
+            f64::NEG_INFINITY
+        }
     }
 
     /// The same from a pass over all rows.
@@ -256,7 +274,8 @@ impl<O: DualOracle> Climb<'_, O> {
                 value.add(-price * limit);
             }
         }
-        Ok(value.value() - point.error - self.rounding_of_limits(goal, point.value, prices))
+        let bound = value.value() - point.error - self.rounding_of_limits(goal, point.value, prices);
+        Ok(if bound.is_finite() { bound } else { f64::NEG_INFINITY })
     }
 
     /// What rounding adds to `value - prices . limits`.
@@ -283,14 +302,19 @@ fn contains(screen: &Screen, prices: &[f64]) -> bool {
     prices.iter().zip(&screen.prices).zip(&screen.half_width).all(inside)
 }
 
+/// Whether a limit that was cut to [`LIFTED`] has a price: then the dual value over the rows is not that of the problem.
+fn pays_for_lifted(ascent: &Ascent<'_>) -> bool {
+    ascent.limits().iter().zip(ascent.prices()).any(|(limit, price)| *limit >= LIFTED && *price > 0.0)
+}
+
 /// What the fixed queries leave of each limit, in the units of the rows.
 pub(crate) fn left_over<O: DualOracle>(oracle: &O, goal: Goal, rows: &Rows, scale: &Scale) -> Vec<f64> {
     let limits = &oracle.limits().values;
     (0..limits.len())
         .map(|k| match goal {
             Goal::Usage(lifted) if lifted == k => LIFTED,
-            // A limit that overflows in the units of the rows is as good as none.
-            _ => (limits[k] * rows.share[k] * scale.usage[k]).min(LIFTED) - rows.fixed_usage[k].value(),
+            // What overflows in the units of the rows is as good as no limit; the other way, as good as out of reach.
+            _ => (limits[k] * rows.share[k] * scale.usage[k] - rows.fixed_usage[k].value()).min(LIFTED).max(-BEYOND),
         })
         .collect()
 }
