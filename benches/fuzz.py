@@ -1,7 +1,7 @@
 """Random calls of `solve`: each is refused by name, or returns what the independent checker accepts.
 
-    python benches/fuzz.py --minutes 10 --seed 1          runs, and prints how many calls ended in which way
-    python benches/fuzz.py --case 123456                  runs one call again
+python benches/fuzz.py --minutes 10 --seed 1          runs, and prints how many calls ended in which way
+python benches/fuzz.py --case 123456                  runs one call again
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ def numbers(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
 
 def laid_out(rng: np.random.Generator, values: Any) -> Any:
     """The same numbers in another type or memory layout, or as nested lists."""
-    dtype = pick(rng, (np.float64,) * 5 + (np.float32, np.float16, np.int64, np.int8, np.bool_, np.longdouble, object, ">f8"))
+    dtype = pick(
+        rng, (np.float64,) * 5 + (np.float32, np.float16, np.int64, np.int8, np.bool_, np.longdouble, object, ">f8")
+    )
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         values = values.astype(dtype)

@@ -2,8 +2,8 @@
 
     python benches/memory.py --solves 10000
 
-Small and mid problems, both forms, infeasible ones, ones stopped by a callback or a time limit, refused ones. Prints the resident
-memory after each tenth, and fails where the last half grew by more than 4 MB.
+Small and mid problems, both forms, infeasible ones, ones stopped by a callback or a time limit, refused ones. Prints the
+resident memory after each tenth, and fails where the last half grew by more than 4 MB.
 """
 
 from __future__ import annotations

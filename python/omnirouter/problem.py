@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from omnirouter.resources import Resource, assembled
+from omnirouter.resources import Resource, as_array, assembled
 
 __all__ = ["Audit", "Caps", "Objective", "Problem"]
 
@@ -207,7 +207,7 @@ class Problem:
 
 
 def _matrix(name: str, value: ArrayLike) -> NDArray[Any]:
-    array = np.asarray(value)
+    array = as_array(name, value)
     if array.ndim != 2:
         raise ValueError(f"{name} has shape {array.shape}, expected (n_queries, n_models)")
     if array.dtype not in _FLOATS:
@@ -220,7 +220,7 @@ def _matrix(name: str, value: ArrayLike) -> NDArray[Any]:
 
 
 def _allowed(value: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    array = np.asarray(value)
+    array = as_array("allowed", value)
     if array.shape != shape or array.dtype != np.bool_:
         raise ValueError(f"allowed is {array.dtype} of shape {array.shape}, expected bool of shape {shape}")
     return np.require(array, requirements=["C", "A"])
