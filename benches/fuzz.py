@@ -24,7 +24,7 @@ NAMES = (
 ODD: tuple[Any, ...] = (
     *(None, np.nan, np.inf, -np.inf, -0.0, 0, -1, 0.5, 1e-320, 1e-120, 1e99, 1e150, 1e300, 1.7e308, 10**30, 2**63, True),
     *("x", b"x", "", 1j, object(), [], {}, (), [[]], [1, [2]], np.nan * 1j, np.datetime64("2020"), np.array(None), range(3)),
-    *(np.ma.masked, np.float16(3), np.zeros(0), np.zeros((0, 3)), np.zeros((2, 2, 2)), [["a"]], lambda: 0, slice(1)),
+    *(np.ma.masked, np.float16(3), np.zeros(0), np.zeros((0, 3)), np.zeros((2, 2, 2)), [["a"]], lambda *_: 0, slice(1)),
 )
 
 
@@ -129,7 +129,12 @@ def call(rng: np.random.Generator) -> dict[str, Any]:
         given[pick(rng, NAMES[:14])] = pick(rng, ODD)
     if rng.random() < 0.1:
         name = pick(rng, ("acc", "cost"))
-        if isinstance(given[name], np.ndarray) and given[name].dtype.kind == "f" and given[name].flags.writeable:
+        if (
+            isinstance(given[name], np.ndarray)
+            and given[name].dtype.kind == "f"
+            and given[name].ndim == 2
+            and given[name].size
+        ):
             given[name] = given[name].copy()
             value = pick(rng, (np.nan, np.inf, -np.inf, -1.0, 1e300, 1e101, 1.7e308, 5e-324, -5e-324, -0.0))
             with np.errstate(all="ignore"):

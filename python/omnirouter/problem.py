@@ -86,6 +86,9 @@ class Problem:
     (`math.fsum`) or as numpy adds it; one of the two must hold. So no verdict depends on the order of the queries, and a
     budget computed with numpy from a plan admits that plan.
 
+    Numbers lie within ±1e100, and a matrix or usage that is not all zero holds one of at least 1e-100; -0.0 is 0, subnormal
+    numbers are numbers. Differences in the objective below 1e-12 of its largest entry are not told apart.
+
     Examples
     --------
     >>> problem = Problem([[0.9, 0.6], [0.8, 0.7]], [[2.0, 1.0], [2.0, 1.0]], budget=3.0)

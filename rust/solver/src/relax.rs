@@ -307,14 +307,23 @@ fn pays_for_lifted(ascent: &Ascent<'_>) -> bool {
     ascent.limits().iter().zip(ascent.prices()).any(|(limit, price)| *limit >= LIFTED && *price > 0.0)
 }
 
+/// What overflows in the units of the rows (or is NaN, both sides having done so) is as good as no limit; the other way, it is out
+/// of reach.
+fn within(left: f64) -> f64 {
+    if left < -BEYOND {
+        -BEYOND
+    } else {
+        left.min(LIFTED)
+    }
+}
+
 /// What the fixed queries leave of each limit, in the units of the rows.
 pub(crate) fn left_over<O: DualOracle>(oracle: &O, goal: Goal, rows: &Rows, scale: &Scale) -> Vec<f64> {
     let limits = &oracle.limits().values;
     (0..limits.len())
         .map(|k| match goal {
             Goal::Usage(lifted) if lifted == k => LIFTED,
-            // What overflows in the units of the rows is as good as no limit; the other way, as good as out of reach.
-            _ => (limits[k] * rows.share[k] * scale.usage[k] - rows.fixed_usage[k].value()).min(LIFTED).max(-BEYOND),
+            _ => within(limits[k] * rows.share[k] * scale.usage[k] - rows.fixed_usage[k].value()),
         })
         .collect()
 }

@@ -10,7 +10,7 @@ use crate::settings::Settings;
 use crate::solution::{relative_gap, Certificate, Info, Solution, Status};
 
 /// Differences in the objective, in rounding errors of its largest number, that count as none.
-const HIDDEN: f64 = 2e3;
+const HIDDEN: f64 = 6e3;
 
 /// Finds the best plan for the rows of an oracle, with a proof.
 ///
@@ -67,7 +67,7 @@ fn conclude<O: DualOracle>(oracle: &O, solution: &mut Solution, planned: Planned
         let rounding = 4.0 * f64::EPSILON * planned.objective.abs();
         // Multipliers so large that they hide more than float64 hides in the objective itself prove less than "none".
         let unpriced = oracle.rounding(Goal::Objective, &vec![0.0; solution.limits.len()]);
-        let most = HIDDEN * unpriced + 1e-12 * planned.objective.abs().min(planned.bound.abs());
+        let most = HIDDEN * unpriced + 4e-12 * planned.objective.abs().min(planned.bound.abs());
         if planned.objective - planned.bound <= (planned.resolution + rounding).min(most.max(rounding)) {
             solution.gap = 0.0;
         }

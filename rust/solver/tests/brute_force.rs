@@ -43,7 +43,7 @@ fn judge(seeds: Range<u64>) -> (usize, usize) {
                 assert_eq!(tight, None, "seed {seed}: {instance:?} {solution:?}");
                 infeasible += 1;
             }
-            other => panic!("seed {seed}: {other:?} {instance:?}"),
+            _ => panic!("seed {seed}: {solution:?} {instance:?}"),
         }
     }
     (solved, infeasible)
