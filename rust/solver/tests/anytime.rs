@@ -55,6 +55,11 @@ fn stopped_at(instance: &Instance, settings: &Settings, k: usize) -> (Solution, 
     (solution, watch)
 }
 
+/// False where either is NaN.
+fn above(a: f64, b: f64) -> bool {
+    a > b
+}
+
 /// Stops at each of `stops` and checks against the finished solve; how many were stopped without and with a plan.
 fn judge(instance: &Instance, settings: &Settings, stops: impl Iterator<Item = usize>) -> (usize, usize) {
     let (finished, _) = stopped_at(instance, settings, usize::MAX);
@@ -67,8 +72,11 @@ fn judge(instance: &Instance, settings: &Settings, stops: impl Iterator<Item = u
         instance.check_plan(&solution);
         // Neither proof is passed by the other's plan; NaN claims nothing.
         for (bound, objective) in [(solution.bound, solution.objective), (watch.bound.get(), watch.objective.get())] {
-            assert!(!(side * bound > best + tolerance), "stop {k}: bound {bound} is wrong: {finished:?}");
-            assert!(!(side * objective < proven - tolerance), "stop {k}: objective {objective} is wrong: {finished:?}");
+            assert!(!above(side * bound, best + tolerance), "stop {k}: bound {bound} is wrong: {finished:?}");
+            assert!(
+                !above(proven - tolerance, side * objective),
+                "stop {k}: objective {objective} is wrong: {finished:?}"
+            );
         }
         match solution.status {
             Status::Stopped if solution.assignment.is_none() => without += 1,
