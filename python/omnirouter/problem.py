@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from omnirouter.resources import Resource, assembled
+from omnirouter.resources import Resource, as_array, assembled
 
 __all__ = ["Audit", "Caps", "Objective", "Problem"]
 
@@ -86,6 +86,9 @@ class Problem:
     (`math.fsum`) or as numpy adds it; one of the two must hold. So no verdict depends on the order of the queries, and a
     budget computed with numpy from a plan admits that plan.
 
+    Numbers lie within ±1e100, and a matrix or usage that is not all zero holds one of at least 1e-100; -0.0 is 0, subnormal
+    numbers are numbers. Differences in the objective below 1e-12 of its largest entry are not told apart.
+
     Examples
     --------
     >>> problem = Problem([[0.9, 0.6], [0.8, 0.7]], [[2.0, 1.0], [2.0, 1.0]], budget=3.0)
@@ -121,7 +124,7 @@ class Problem:
             raise ValueError(f"cost has shape {cost.shape}, expected {(n, m)} as acc has")
         if n == 0 or m == 0:
             raise ValueError(f"acc has shape {(n, m)}, expected at least one query and one model")
-        if objective not in (None, "accuracy", "cost"):
+        if objective is not None and not (isinstance(objective, str) and objective in ("accuracy", "cost")):
             raise ValueError(f"objective is {objective!r}, expected 'accuracy' or 'cost'")
         limits = []
         if budget is not None:
@@ -207,7 +210,7 @@ class Problem:
 
 
 def _matrix(name: str, value: ArrayLike) -> NDArray[Any]:
-    array = np.asarray(value)
+    array = as_array(name, value)
     if array.ndim != 2:
         raise ValueError(f"{name} has shape {array.shape}, expected (n_queries, n_models)")
     if array.dtype not in _FLOATS:
@@ -220,7 +223,7 @@ def _matrix(name: str, value: ArrayLike) -> NDArray[Any]:
 
 
 def _allowed(value: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    array = np.asarray(value)
+    array = as_array("allowed", value)
     if array.shape != shape or array.dtype != np.bool_:
         raise ValueError(f"allowed is {array.dtype} of shape {array.shape}, expected bool of shape {shape}")
     return np.require(array, requirements=["C", "A"])
@@ -290,6 +293,8 @@ def _caps_one_by_one(value: Caps, m: int) -> NDArray[np.float64]:
 
 def _user_resources(resources: Sequence[Resource]) -> list[Resource]:
     seen = {"budget", "caps", "min_accuracy"}
+    if not isinstance(resources, Sequence):
+        raise TypeError(f"resources is {type(resources).__name__}, expected a sequence of Resource")
     for at, resource in enumerate(resources):
         if not isinstance(resource, Resource):
             raise TypeError(f"resources[{at}] is {type(resource).__name__}, expected Resource")

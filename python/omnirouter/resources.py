@@ -10,7 +10,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Resource"]
+__all__ = ["Resource", "as_array", "assembled"]
+
+
+def as_array(name: str, value: Any) -> NDArray[Any]:
+    """``numpy.asarray``, with an error that names the argument."""
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} is no array of numbers, expected rows of equal length: {error}") from None
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=False)
@@ -65,7 +73,7 @@ class Resource:
             if per not in ("all", "model"):
                 raise ValueError(f"{name}: per is {per!r}, expected 'all', 'model' or one label per query")
         else:
-            given = np.asarray(per)
+            given = as_array(f"{name}: per", per)
             if given.ndim != 1 or not given.size:
                 raise ValueError(f"{name}: per has shape {given.shape}, expected one label per query, (n,)")
             unique, inverse = np.unique(given, return_inverse=True)
@@ -178,7 +186,7 @@ def _usage(name: str, usage: Any, n: int, m: int) -> Any:
         if usage not in ("acc", "cost"):
             raise ValueError(f"{name}: usage is {usage!r}, expected numbers, 'acc' or 'cost'")
         return usage
-    array = np.asarray(usage)
+    array = as_array(f"{name}: usage", usage)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name}: usage has dtype {array.dtype}, expected real numbers")
     if array.ndim == 0:
