@@ -43,6 +43,13 @@ pub struct ShardedOracle<'f, P> {
     passes: usize,
 }
 
+/// Sums of a plan, added again where it matters.
+struct Settled {
+    inputs: Vec<f64>,
+    /// Whether each limit is met, and the sum that decides.
+    compared: Vec<(bool, f64)>,
+}
+
 impl<'f, P: Parts> ShardedOracle<'f, P> {
     /// For a problem without its rows, the facts of all rows, and the parts that know both.
     ///
@@ -94,7 +101,7 @@ impl<'f, P: Parts> ShardedOracle<'f, P> {
     /// the limit the numbers are added again, exactly and as numpy adds them, and either sum may meet it: so the verdict does
     /// not depend on the order of the rows, and a limit computed with numpy from a plan accepts that plan. An input whose
     /// chosen numbers are so small that its grid is coarse for them is added again exactly too.
-    fn settle(&mut self, sums: &PlanSums) -> Result<(Vec<f64>, Vec<(bool, f64)>), Interrupted> {
+    fn settle(&mut self, sums: &PlanSums) -> Result<Settled, Interrupted> {
         let mut inputs: Vec<f64> = sums.inputs.iter().map(GridSum::value).collect();
         let limits = &self.form.limits;
         let compared =
@@ -114,7 +121,7 @@ impl<'f, P: Parts> ShardedOracle<'f, P> {
                 }
             }
         }
-        Ok((inputs, compared))
+        Ok(Settled { inputs, compared })
     }
 
     /// Whether what the grid of an input rounds off could be seen in a sum.
@@ -221,7 +228,7 @@ impl<P: Parts> DualOracle for ShardedOracle<'_, P> {
     fn tally(&mut self, changed: &[(usize, i32)]) -> Result<Tally, Interrupted> {
         let mut sums = self.form.tally(0..0, &[]);
         self.parts.tally(changed)?.iter().for_each(|part| sums.merge(part));
-        let (inputs, compared) = self.settle(&sums)?;
+        let Settled { inputs, compared } = self.settle(&sums)?;
         let broken = (0..compared.len()).filter(|&k| !compared[k].0).collect();
         let sign = |k: usize| self.form.limits.sign[self.form.limits.ids[k].resource];
         let usage = compared.iter().enumerate().map(|(k, (_, amount))| sign(k) * amount).collect();
