@@ -224,10 +224,10 @@ def test_a_matrix_that_hardly_counts_is_added_up_exactly() -> None:
 
 @pytest.mark.parametrize("kind", ["cont", "class", "uniform"])
 @pytest.mark.parametrize("form", ["budget", "min_accuracy"])
-def test_benign_batches_take_at_most_three_passes(kind: Kind, form: str) -> None:
+def test_benign_batches_take_at_most_five_passes(kind: Kind, form: str) -> None:
     acc, cost, caps, budget = batch(100_000, 8, 8, kind)
     acc, cost = acc.astype(np.float32), cost.astype(np.float32)
     limit = {"budget": budget} if form == "budget" else {"min_accuracy": float(acc.mean())}
     solution = solve(acc, cost, caps, **limit)
     assert solution.status is Status.OPTIMAL
-    assert solution.info.passes <= 3
+    assert solution.info.passes <= 5
