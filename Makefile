@@ -7,7 +7,7 @@ RAY := .venv-ray
 BIN := $(TEST)/bin
 SOURCES := $(shell find rust -name '*.rs') Cargo.toml Cargo.lock rust/solver/Cargo.toml rust/python/Cargo.toml pyproject.toml
 
-.PHONY: help demo test test-all test-rust test-python test-ray lint format bench bench-rust bench-python results lock clean
+.PHONY: help demo test test-all test-rust test-python test-ray lint format bench bench-rust bench-python results wheel lock clean
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -17,7 +17,7 @@ demo: $(DEMO)/.built ## set up and route a simulated batch, offline
 test: test-rust test-python ## set up and run the default tests
 
 test-all: $(TEST)/.built ## every tier: also the slow tests, and the release build of the Rust tests
-	cargo test --release --locked
+	cargo test --release --locked -- --include-ignored
 	$(BIN)/python -m pytest -m "not ray"
 
 test-ray: $(RAY)/.built ## the tests on a local Ray cluster, in an environment of their own
@@ -64,8 +64,17 @@ lock: ## pin the environments again (needs uv)
 	lock --extra predict --extra plot --group dev --group bench -o requirements/bench.lock; \
 	lock --extra ray --group ray-tests -o requirements/ray.lock
 
+wheel: $(TEST)/.ready ## build the wheel and try it in a fresh environment with numpy alone
+	$(BIN)/maturin build --release --locked --out dist
+	rm -rf .venv-wheel && $(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install -q --disable-pip-version-check dist/omnirouter-*-abi3-*.whl
+	cd dist && ../.venv-wheel/bin/python -c "import sys, numpy, omnirouter; \
+	  rng = numpy.random.default_rng(0); acc, cost = rng.random((20000, 5)), rng.random((20000, 5)); \
+	  solution = omnirouter.solve(acc, cost, budget=5000.0); \
+	  print(sys.version.split()[0], numpy.__version__, solution.status.value, omnirouter.verify(solution.problem, solution).ok)"
+
 clean: ## remove environments and builds
-	rm -rf $(TEST) $(DEMO) $(PEERS) $(RAY) target demo-output python/omnirouter/_core*.so
+	rm -rf $(TEST) $(DEMO) $(PEERS) $(RAY) .venv-wheel dist target demo-output python/omnirouter/_core*.so
 
 .PHONY: check-tools
 check-tools:

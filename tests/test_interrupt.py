@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -41,6 +42,16 @@ EXACT = (
     "cost = np.stack([np.zeros(60), 2.0 * rng.integers(10**6, 10**7, 60) + 0.5], axis=1); acc = cost / cost.max()",
     "omnirouter.solve(acc, cost, budget=float(cost.sum() / 2), rel_gap=0)",
 )
+# The limits conflict; the nearest value of each is a solve of its own.
+DIAGNOSIS = (
+    "acc = rng.random((400_000, 12), dtype=np.float32); cost = rng.random((400_000, 12), dtype=np.float32)",
+    "omnirouter.solve(acc, cost, np.full(12, 33_400), budget=1000.0, min_accuracy=0.9)",
+)
+RANGES = (
+    "acc = rng.random((200_000, 12)); cost = rng.random((200_000, 12)); "
+    "solution = omnirouter.solve(acc, cost, np.full(12, 17_000), budget=50_000.0)",
+    "omnirouter.price_ranges(solution)",
+)
 CALLBACK = (
     "acc = cost = rng.random((4000, 6))",
     "omnirouter.solve(acc, cost, budget=1500.0, callback=lambda p: time.sleep(0.2))",
@@ -60,7 +71,11 @@ class Slow:
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("wait", [0.2, 0.9])
-@pytest.mark.parametrize("work", [LARGE, EXACT, CALLBACK, SOURCE], ids=["passes", "exact search", "callback", "source"])
+@pytest.mark.parametrize(
+    "work",
+    [LARGE, EXACT, DIAGNOSIS, RANGES, CALLBACK, SOURCE],
+    ids=["passes", "exact search", "diagnosis", "ranges", "callback", "source"],
+)
 def test_ctrl_c_is_raised_promptly_and_leaves_the_process_in_order(
     start: Callable[..., Any], work: tuple[str, str], wait: float
 ) -> None:
@@ -87,6 +102,27 @@ def test_solves_run_side_by_side_with_the_same_answers() -> None:
         assert a.bound == b.bound
 
 
+def test_threads_race_on_shared_arrays_with_the_same_answers() -> None:
+    """All threads read the same matrices and change places every few instructions."""
+    acc, cost, caps, budget = batch(800, 5, 9)
+    expected = solve(acc, cost, caps, budget)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            calls = [pool.submit(solve, acc, cost, caps, budget, callback=lambda _: False) for _ in range(80)]
+            solutions = [call.result() for call in calls]
+    finally:
+        sys.setswitchinterval(interval)
+    for solution in solutions:
+        assert solution.assignment.tobytes() == expected.assignment.tobytes()
+        assert (solution.objective, solution.bound, solution.duals.to_dict()) == (
+            expected.objective,
+            expected.bound,
+            expected.duals.to_dict(),
+        )
+
+
 def test_a_solve_in_a_thread_that_gets_no_signals_ends() -> None:
     acc, cost, caps, budget = batch(6000, 5)
     done = []
@@ -102,6 +138,19 @@ def test_a_callback_may_solve_another_problem() -> None:
     solve(acc, cost, caps, budget, callback=lambda _: inner.append(solve(acc[:50], cost[:50])) and None)
     assert inner
     assert all(solution.assignment is not None for solution in inner)
+
+
+def _solve_in_worker(seed: int) -> bytes:
+    acc, cost, caps, budget = batch(15_000, 5, seed)
+    return bytes(solve(acc, cost, caps, budget, threads=2).assignment.tobytes())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_pool_of_forked_workers_gives_the_parents_answers() -> None:
+    expected = [_solve_in_worker(seed) for seed in range(4)]
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        assert pool.map_async(_solve_in_worker, range(4)).get(120) == expected
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from omnirouter.resources import Resource, assembled
+from omnirouter.resources import Resource, as_array, assembled
 
 __all__ = ["Audit", "Caps", "Objective", "Problem"]
 
@@ -85,6 +85,9 @@ class Problem:
     A limit is met when the float64 sum of its numbers does not pass it, where the sum is taken exactly and rounded once
     (`math.fsum`) or as numpy adds it; one of the two must hold. So no verdict depends on the order of the queries, and a
     budget computed with numpy from a plan admits that plan.
+
+    Numbers lie within ±1e100, and a matrix or usage that is not all zero holds one of at least 1e-100; -0.0 is 0, subnormal
+    numbers are numbers. Differences in the objective below 1e-12 of its largest entry are not told apart.
 
     Examples
     --------
@@ -198,7 +201,7 @@ class Problem:
 
 def objective_or_default(objective: Objective | None, budget: object, min_accuracy: object) -> Objective:
     """What is optimised where the caller leaves it open."""
-    if objective not in (None, "accuracy", "cost"):
+    if objective is not None and not (isinstance(objective, str) and objective in ("accuracy", "cost")):
         raise ValueError(f"objective is {objective!r}, expected 'accuracy' or 'cost'")
     return objective or ("cost" if min_accuracy is not None and budget is None else "accuracy")
 
@@ -218,6 +221,8 @@ def short_limits(n: int, m: int, caps: Caps | None, budget: float | None, min_ac
 def user_resources(resources: Sequence[Resource]) -> list[Resource]:
     """The further limits, each with a name of its own."""
     seen = {"budget", "caps", "min_accuracy"}
+    if not isinstance(resources, Sequence):
+        raise TypeError(f"resources is {type(resources).__name__}, expected a sequence of Resource")
     for at, resource in enumerate(resources):
         if not isinstance(resource, Resource):
             raise TypeError(f"resources[{at}] is {type(resource).__name__}, expected Resource")
@@ -229,7 +234,7 @@ def user_resources(resources: Sequence[Resource]) -> list[Resource]:
 
 def as_matrix(name: str, value: ArrayLike) -> NDArray[Any]:
     """A float32 or float64 matrix in C order, the same array where it is one."""
-    array = np.asarray(value)
+    array = as_array(name, value)
     if array.ndim != 2:
         raise ValueError(f"{name} has shape {array.shape}, expected (n_queries, n_models)")
     if array.dtype not in _FLOATS:
@@ -243,7 +248,7 @@ def as_matrix(name: str, value: ArrayLike) -> NDArray[Any]:
 
 def as_allowed(value: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """A bool matrix in C order, the same array where it is one."""
-    array = np.asarray(value)
+    array = as_array("allowed", value)
     if array.shape != shape or array.dtype != np.bool_:
         raise ValueError(f"allowed is {array.dtype} of shape {array.shape}, expected bool of shape {shape}")
     return np.require(array, requirements=["C", "A"])

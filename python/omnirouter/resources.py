@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Column", "Resource"]
+__all__ = ["Column", "Resource", "as_array", "assembled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,14 @@ class Column:
 
     name: str
     per_model: bool = False
+
+
+def as_array(name: str, value: Any) -> NDArray[Any]:
+    """``numpy.asarray``, with an error that names the argument."""
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} is no array of numbers, expected rows of equal length: {error}") from None
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=False)
@@ -86,7 +94,7 @@ class Resource:
                 raise TypeError(f"{name}: limit is {limit!r}, expected a mapping from each label in {per} to its limit")
             labels = tuple(np.unique(np.asarray(list(limit))).tolist())
         else:
-            given = np.asarray(per)
+            given = as_array(f"{name}: per", per)
             if given.ndim != 1 or not given.size:
                 raise ValueError(f"{name}: per has shape {given.shape}, expected one label per query, (n,)")
             unique, inverse = np.unique(given, return_inverse=True)
@@ -226,7 +234,7 @@ def _usage(name: str, usage: Any, n: int, m: int) -> Any:
         if usage not in ("acc", "cost"):
             raise ValueError(f"{name}: usage is {usage!r}, expected numbers, 'acc' or 'cost'")
         return usage
-    array = np.asarray(usage)
+    array = as_array(f"{name}: usage", usage)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name}: usage has dtype {array.dtype}, expected real numbers")
     if array.ndim == 0:

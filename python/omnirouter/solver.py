@@ -241,8 +241,8 @@ def _real(name: str, value: Any) -> float:
 def _whole(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} is {value!r}, expected a whole number >= 0")
-    if value < 0:
-        raise ValueError(f"{name} is {value}, expected a whole number >= 0")
+    if not 0 <= value < 2**63:
+        raise ValueError(f"{name} is {value}, expected a whole number >= 0 and below 2**63")
     return int(value)
 
 

@@ -83,9 +83,7 @@ pub(crate) fn tidy<O: DualOracle>(oracle: &mut O, ray: Vec<f64>, watch: &dyn Wat
 /// plan, although none is whole.
 pub(crate) fn rounded_ray<O: DualOracle>(oracle: &mut O, watch: &dyn Watch) -> Option<Vec<f64>> {
     let n_limits = oracle.limits().ids.len();
-    let prices = vec![0.0; n_limits];
-    let everything = Screen { prices, half_width: vec![f64::INFINITY; n_limits], slack: 0.0, sample: 0, seed: 0 };
-    let mut rows = oracle.screen(Goal::Feasibility, &everything).ok()?;
+    let mut rows = oracle.screen(Goal::Feasibility, &Screen::everything(n_limits, 0, 0)).ok()?;
     let scale = Scale::of(&rows);
     rows.rescale(&scale);
     let given = left_over(oracle, Goal::Feasibility, &rows, &scale);

@@ -71,6 +71,30 @@ pub enum InputError {
         /// The end of the range.
         most: f64,
     },
+    /// A number so large that sums of such numbers could overflow.
+    #[error("{name}[{query}, {model}] is {value:e}, expected a number within ±{most:e}; use larger units")]
+    OutOfRange {
+        /// Argument.
+        name: String,
+        /// Row of the first bad entry.
+        query: usize,
+        /// Column of the first bad entry.
+        model: usize,
+        /// The bad entry.
+        value: f64,
+        /// The largest magnitude.
+        most: f64,
+    },
+    /// Nothing but numbers so small that float64 loses digits.
+    #[error("the largest magnitude in {name} is {largest:e}, expected 0 or at least {least:e}; use smaller units")]
+    TooSmall {
+        /// Argument.
+        name: String,
+        /// Largest magnitude that came.
+        largest: f64,
+        /// The least that is taken.
+        least: f64,
+    },
     /// A bad number in a vector.
     #[error("{name}[{index}] is {value}, expected {expected}")]
     Entry {

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// Bits of the coarse and of the fine part of a number.
 const BITS: i32 = 46;
+/// The largest magnitude that has a grid.
+pub(crate) const GRID_LARGEST: f64 = 1e300;
 
 /// A sum of numbers on a grid of fixed steps: exact for numbers that lie on it, and the same bits in any order.
 ///
@@ -25,9 +27,9 @@ impl Default for GridSum {
 }
 
 impl GridSum {
-    /// For up to `2^32` numbers of at most this magnitude.
+    /// For up to `2^32` numbers of at most this magnitude, itself at most [`GRID_LARGEST`].
     pub(crate) fn of(largest: f64) -> Self {
-        let above = largest.clamp(1e-250, 1e300).log2().ceil() as i32 + 2;
+        let above = largest.clamp(1e-250, GRID_LARGEST).log2().ceil() as i32 + 2;
         let step = f64::powi(2.0, above - 2 * BITS);
         let coarse_step = f64::powi(2.0, above - BITS);
         // 1.5 * 2^52: sums with it have steps of one.

@@ -77,7 +77,9 @@ pub use oracle::{DualOracle, DualPoint, Goal, Interrupted, Prices, Progress, Scr
 pub use owned::OwnedProblem;
 pub use part::{Kept, Part};
 pub use pass::{PlanSums, Point};
-pub use problem::{Input, LimitId, Limits, Magnitudes, Matrix, Problem, Relation, Resource, Scope, Sense, Usage};
+pub use problem::{
+    Input, LimitId, Limits, Magnitudes, Matrix, Problem, Relation, Resource, Scope, Sense, Usage, LARGEST, SMALLEST,
+};
 pub use ranges::price_ranges;
 pub use rows::Rows;
 pub use settings::Settings;

@@ -32,6 +32,13 @@ pub struct DualPoint {
     pub stranded: Option<usize>,
 }
 
+impl DualPoint {
+    /// What prices too large for the arithmetic prove.
+    pub(crate) fn nothing(n_limits: usize) -> Self {
+        Self { value: f64::NEG_INFINITY, error: 0.0, usage: vec![0.0; n_limits], stranded: None }
+    }
+}
+
 /// Which pairs a screening pass keeps: those that can be the choice of their query somewhere in the box
 /// `prices ± half_width`, or whose priced objective is within `slack` of the best.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +53,13 @@ pub struct Screen {
     pub sample: usize,
     /// Seed of the sample.
     pub seed: u64,
+}
+
+impl Screen {
+    /// Keeps every allowed pair of the sampled queries.
+    pub(crate) fn everything(n_limits: usize, sample: usize, seed: u64) -> Self {
+        Self { prices: vec![0.0; n_limits], half_width: vec![f64::INFINITY; n_limits], slack: 0.0, sample, seed }
+    }
 }
 
 /// What a plan adds up to, summed so that the order of the rows does not matter.

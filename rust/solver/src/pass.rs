@@ -13,7 +13,7 @@ use crate::oracle::{Goal, Prices, Screen};
 use crate::presolve::open_pairs;
 use crate::problem::{Limits, Matrix, Problem, Resource, Scope, Usage};
 use crate::rows::Rows;
-use crate::sums::OrderedSum;
+use crate::sums::{OrderedSum, Summed};
 
 /// A stretch of rows, as all threads see it.
 pub struct Data<'a> {
@@ -299,10 +299,17 @@ impl Data<'_> {
     /// Adds a block of a plan to sums that go in the order of the rows.
     pub(crate) fn add_up(&self, rows: Range<usize>, plan: &[u16], sums: &mut [OrderedSum]) {
         for sum in sums {
-            let id = self.limits.ids[sum.limit];
-            for (i, &j) in rows.clone().zip(plan) {
-                if self.problem.member(id.resource, i, usize::from(j)) == id.member {
-                    sum.add(self.limits.sign[id.resource] * self.problem.usage(id.resource, i, usize::from(j)));
+            let pairs = rows.clone().zip(plan).map(|(i, &j)| (i, usize::from(j)));
+            match sum.of {
+                Summed::Input(input) => {
+                    let data = self.problem.inputs[input].data;
+                    pairs.for_each(|(i, j)| sum.add(data.get(i * self.problem.n_models + j)));
+                }
+                Summed::Limit(k) => {
+                    let id = self.limits.ids[k];
+                    pairs.filter(|&(i, j)| self.problem.member(id.resource, i, j) == id.member).for_each(|(i, j)| {
+                        sum.add(self.limits.sign[id.resource] * self.problem.usage(id.resource, i, j))
+                    });
                 }
             }
         }

@@ -25,6 +25,8 @@ const ROUND_GROWTH: usize = 4;
 /// The first guess of the best plan: so far on the way from the bound to the plan at hand. Twice as far when the last was too low,
 /// half as far when it took too many nodes.
 const FIRST_SHARE: f64 = 0.125;
+/// Rounds of a proof that may end with stalled nodes before no further one is tried.
+const GIVEN_UP: usize = 3;
 /// Models up to which a proof splits on loads; each adds two rows to the basis.
 const LOAD_MODELS: usize = 64;
 /// Sums nearer to a limit than this, relative to it, are not trusted to say whether it holds.
@@ -248,6 +250,7 @@ impl Planner<'_> {
         let mut left = self.node_limit(part.rows);
         let mut nodes = FIRST_ROUND;
         let (mut bound, mut effort, mut share) = (f64::NEG_INFINITY, Effort::Plain, FIRST_SHARE);
+        let mut given_up = 0;
         loop {
             let plain = effort == Effort::Plain;
             let guess = if plain { f64::INFINITY } else { self.guess(part, relaxed, bound, share) };
@@ -259,13 +262,15 @@ impl Planner<'_> {
             };
             let mut found = self.search_once(oracle, part, relaxed, most.min(left), effort, guess)?;
             found.bound = found.bound.max(bound);
+            // Nodes are left, yet something is unsettled: the ascent has stalled there, and would again.
+            given_up += usize::from(!found.complete && found.nodes < most.min(left));
             left -= found.nodes.min(left);
             bound = found.bound;
             let below = found.complete && guess < part.to_rows(self.out.objective);
             if below {
                 found.complete = false;
             }
-            if found.complete || found.interrupted.is_some() || left == 0 || self.is_done() {
+            if found.complete || found.interrupted.is_some() || left == 0 || given_up > GIVEN_UP || self.is_done() {
                 return Ok(found);
             }
             if below {

@@ -10,6 +10,10 @@ use crate::lanes::{extremes_f32, extremes_f64};
 
 /// Matrices of fewer pairs are read by the calling thread alone: starting threads would cost more.
 pub(crate) const SERIAL_PAIRS: usize = 1 << 16;
+/// Numbers above this magnitude are refused: sums of 2^32 of them, and their products with prices, stay far inside float64.
+pub const LARGEST: f64 = 1e100;
+/// A matrix with entries, but none of this magnitude, is refused: below it float64 loses digits.
+pub const SMALLEST: f64 = 1e-100;
 
 /// A matrix in C order, borrowed as it came. Arithmetic on it is always float64.
 #[derive(Debug, Clone, Copy)]
@@ -224,6 +228,16 @@ impl<'a> Problem<'a> {
         Ok(())
     }
 
+    /// Refuses inputs and usages of which all rows together have nothing but numbers so small that float64 loses digits.
+    pub(crate) fn check_smallest(&self, magnitudes: &Magnitudes) -> Result<(), InputError> {
+        let inputs = self.inputs.iter().map(|input| input.name.clone()).zip(&magnitudes.largest);
+        let usages = self.resources.iter().map(|resource| format!("{}.usage", resource.name)).zip(&magnitudes.usage);
+        match inputs.chain(usages).find(|(_, &largest)| largest > 0.0 && largest < SMALLEST) {
+            None => Ok(()),
+            Some((name, &largest)) => Err(InputError::TooSmall { name, largest, least: SMALLEST }),
+        }
+    }
+
     /// The same problem for some of its queries, with the same limits.
     pub fn rows(&self, rows: Range<usize>) -> Self {
         let pairs = rows.start * self.n_models..rows.end * self.n_models;
@@ -298,13 +312,13 @@ impl Resource<'_> {
     /// Checks every number; errors count the queries from `first`.
     fn check(&self, first: usize) -> Result<(), InputError> {
         let name = &self.name;
-        let finite = |values: &[f64], first: usize| {
-            check_entries(&format!("{name}.usage"), values, first, f64::is_finite, "a finite number")
+        let check_usage = |values: &[f64], first: usize| {
+            check_entries(&format!("{name}.usage"), values, first, in_range, "a number within ±1e100")
         };
         match self.usage {
-            Usage::One(value) => finite(&[value], 0)?,
-            Usage::PerModel(values) => finite(values, 0)?,
-            Usage::PerQuery(values) => finite(values, first)?,
+            Usage::One(value) => check_usage(&[value], 0)?,
+            Usage::PerModel(values) => check_usage(values, 0)?,
+            Usage::PerQuery(values) => check_usage(values, first)?,
             Usage::Dense(_) => {}
         }
         if let Scope::Group(groups) = self.scope {
@@ -313,8 +327,10 @@ impl Resource<'_> {
                 return check_length(name, self.limits.len(), n_groups, "number of groups");
             }
         }
-        let open = self.relation.open();
-        check_entries(name, &self.limits, 0, |x| x.is_finite() || x == open, "a number, or infinity for no limit")
+        // On the open side a huge limit is met by whatever is used.
+        let sign = self.relation.sign();
+        let expected = "a number, from -1e100 for <= or up to 1e100 for >=, or infinity for no limit";
+        check_entries(name, &self.limits, 0, |x| sign * x >= -LARGEST, expected)
     }
 }
 
@@ -326,10 +342,10 @@ impl Relation {
             Self::AtLeast => -1.0,
         }
     }
+}
 
-    fn open(self) -> f64 {
-        self.sign() * f64::INFINITY
-    }
+fn in_range(x: f64) -> bool {
+    x.abs() <= LARGEST
 }
 
 fn check_length(name: &str, got: usize, expected: usize, meaning: &'static str) -> Result<(), InputError> {
@@ -352,7 +368,7 @@ fn check_entries(
     }
 }
 
-/// Refuses what is not finite or, where asked, below zero; otherwise the largest magnitude, and whether anything is negative.
+/// Refuses what is out of range or, where asked, below zero; otherwise the largest magnitude, and whether anything is negative.
 fn check_matrix(input: &Input<'_>, n_models: usize, first: usize) -> Result<(f64, bool), InputError> {
     let (largest, negative) = match input.data {
         Matrix::F32(data) => extremes(data, |piece| {
@@ -366,19 +382,22 @@ fn check_matrix(input: &Input<'_>, n_models: usize, first: usize) -> Result<(f64
             (f64::from_bits(most), negative > 0)
         }),
     };
-    if largest.is_finite() && largest <= input.at_most && !(negative && input.nonnegative) {
+    let most = input.at_most.min(LARGEST);
+    if largest <= most && !(negative && input.nonnegative) {
         return Ok((largest, negative));
     }
-    let bad = |x: f64| !x.is_finite() || (input.nonnegative && x < 0.0) || x > input.at_most;
+    let bad = |x: f64| !in_range(x) || (input.nonnegative && x < 0.0) || x > most;
     let at = (0..input.data.len()).find(|&at| bad(input.data.get(at))).unwrap_or(0);
     let (name, value) = (input.name.clone(), input.data.get(at));
     let (query, model) = (first + at / n_models, at % n_models);
-    if value.is_finite() && value > input.at_most {
+    if !value.is_finite() {
+        Err(InputError::NotFinite { name, query, model, value })
+    } else if value > input.at_most {
         Err(InputError::TooLarge { name, query, model, value, most: input.at_most })
-    } else if value.is_finite() {
+    } else if input.nonnegative && value < 0.0 {
         Err(InputError::Negative { name, query, model, value })
     } else {
-        Err(InputError::NotFinite { name, query, model, value })
+        Err(InputError::OutOfRange { name, query, model, value, most: LARGEST })
     }
 }
 

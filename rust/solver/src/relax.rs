@@ -8,6 +8,7 @@
 
 use crate::ascent::{Ascended, Ascent};
 use crate::oracle::{DualOracle, DualPoint, Goal, Interrupted, Progress, Screen, Watch};
+use crate::problem::LARGEST;
 use crate::rows::{Rows, Scale};
 use crate::settings::Settings;
 use crate::sums::Sum;
@@ -44,6 +45,8 @@ const BOXES: usize = 4;
 const ROUNDS: usize = 6;
 /// Limits that do not count under a goal: far away, but finite for the arithmetic.
 pub(crate) const LIFTED: f64 = 1e30;
+/// More than any rows use, in their units; finite too.
+const BEYOND: f64 = 1e200;
 
 /// The relaxation, solved: multipliers with their bound, and the rows in which a plan has a choice.
 pub(crate) struct Relaxed {
@@ -81,7 +84,7 @@ pub(crate) fn relax<O: DualOracle>(
 ) -> Result<Relaxation, Interrupted> {
     let n_limits = oracle.limits().ids.len();
     let screen = Screen {
-        prices: start.map_or_else(|| vec![0.0; n_limits], <[f64]>::to_vec),
+        prices: start.map_or_else(|| vec![0.0; n_limits], |prices| prices.iter().map(|&p| usable(p)).collect()),
         half_width: vec![f64::INFINITY; n_limits],
         slack: 0.0,
         sample: 0,
@@ -89,6 +92,15 @@ pub(crate) fn relax<O: DualOracle>(
     };
     let sizes = levels(oracle.n_queries(), oracle.n_models(), n_limits);
     Climb { oracle, goal, rel_gap: settings.rel_gap, sizes, watch }.sample(0, screen, None)
+}
+
+/// A price to start from: any will do.
+fn usable(price: f64) -> f64 {
+    if (0.0..=LARGEST).contains(&price) {
+        price
+    } else {
+        0.0
+    }
 }
 
 /// Sizes of the samples.
@@ -206,9 +218,10 @@ impl<O: DualOracle> Climb<'_, O> {
                 continue;
             }
             let kept = self.value_of_kept(&ascent, scale, &prices);
-            let bound = if contains(&screen, &prices) { kept } else { self.bound(self.goal, &prices)? };
+            let trusted = contains(&screen, &prices) && !pays_for_lifted(&ascent);
+            let bound = if trusted { kept } else { self.bound(self.goal, &prices)? };
             let missing = (0.1 * self.rel_gap).max(1e-9) * bound.abs().max(kept.abs());
-            if kept - bound > missing && boxes < BOXES {
+            if (kept - bound > missing || bound == f64::NEG_INFINITY) && boxes < BOXES {
                 boxes += 1;
                 screen.half_width.iter_mut().for_each(|width| *width *= 4.0);
                 if boxes == BOXES {
@@ -251,7 +264,7 @@ impl<O: DualOracle> Climb<'_, O> {
             let limits = self.oracle.limits();
             let left = |k: usize| match self.goal {
                 Goal::Usage(lifted) if lifted == k => LIFTED,
-                _ => (limits.values[k] - point.usage[k]) * below.scale.usage[k] * below.ascent.rows.share[k],
+                _ => within((limits.values[k] - point.usage[k]) * below.scale.usage[k] * below.ascent.rows.share[k]),
             };
             let left: Vec<f64> = (0..limits.ids.len()).map(left).collect();
             below.ascent.leave(&left);
@@ -300,13 +313,13 @@ impl<O: DualOracle> Climb<'_, O> {
     fn value_of_kept(&self, ascent: &Ascent<'_>, scale: &Scale, prices: &[f64]) -> f64 {
         let value = (ascent.value() + ascent.rows.fixed_objective.value()) / scale.objective;
         let error = self.oracle.n_queries() as f64 * self.oracle.rounding(self.goal, prices);
-        value - error - self.rounding_of_limits(self.goal, value, prices)
+        proven(value - error - self.rounding_of_limits(self.goal, value, prices))
     }
 
     /// The same from a pass over all rows.
     fn bound(&mut self, goal: Goal, prices: &[f64]) -> Result<f64, Interrupted> {
         let (point, value) = self.dual_value(goal, prices)?;
-        Ok(value - point.error - self.rounding_of_limits(goal, point.value, prices))
+        Ok(proven(value - point.error - self.rounding_of_limits(goal, point.value, prices)))
     }
 
     /// A pass over all rows, and the dual value at `prices` up to rounding.
@@ -319,7 +332,7 @@ impl<O: DualOracle> Climb<'_, O> {
                 value.add(-price * limit);
             }
         }
-        Ok((point, value.value()))
+        Ok((point, proven(value.value())))
     }
 
     /// What rounding adds to `value - prices . limits`.
@@ -335,6 +348,15 @@ impl<O: DualOracle> Climb<'_, O> {
     }
 }
 
+/// What a computed bound proves: nothing where it has overflowed.
+fn proven(bound: f64) -> f64 {
+    if bound.is_finite() {
+        bound
+    } else {
+        f64::NEG_INFINITY
+    }
+}
+
 /// Whether a ray proves that no plan meets the limits.
 pub(crate) fn conflicts<O: DualOracle>(oracle: &mut O, ray: &[f64], watch: &dyn Watch) -> Result<bool, Interrupted> {
     Climb { oracle, goal: Goal::Feasibility, rel_gap: 0.0, sizes: Vec::new(), watch }.conflicts(ray)
@@ -346,14 +368,28 @@ fn contains(screen: &Screen, prices: &[f64]) -> bool {
     prices.iter().zip(&screen.prices).zip(&screen.half_width).all(inside)
 }
 
+/// Whether a limit that was cut to [`LIFTED`] has a price: then the dual value over the rows is not that of the problem.
+fn pays_for_lifted(ascent: &Ascent<'_>) -> bool {
+    ascent.limits().iter().zip(ascent.prices()).any(|(limit, price)| *limit >= LIFTED && *price > 0.0)
+}
+
+/// What overflows in the units of the rows (or is NaN, both sides having done so) is as good as no limit; the other way, it is out
+/// of reach.
+fn within(left: f64) -> f64 {
+    if left < -BEYOND {
+        -BEYOND
+    } else {
+        left.min(LIFTED)
+    }
+}
+
 /// What the fixed queries leave of each limit, in the units of the rows.
 pub(crate) fn left_over<O: DualOracle>(oracle: &O, goal: Goal, rows: &Rows, scale: &Scale) -> Vec<f64> {
     let limits = &oracle.limits().values;
     (0..limits.len())
         .map(|k| match goal {
             Goal::Usage(lifted) if lifted == k => LIFTED,
-            // A limit that overflows in the units of the rows is as good as none.
-            _ => (limits[k] * rows.share[k] * scale.usage[k]).min(LIFTED) - rows.fixed_usage[k].value(),
+            _ => within(limits[k] * rows.share[k] * scale.usage[k] - rows.fixed_usage[k].value()),
         })
         .collect()
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::error::InputError;
 use crate::facts::Facts;
-use crate::grid::GridSum;
+use crate::grid::{GridSum, GRID_LARGEST};
 use crate::oracle::{DualOracle, DualPoint, Goal, Interrupted, Prices, Screen, Tally, Watch};
 use crate::part::{Kept, Lender, Part};
 use crate::pass::{is_per_load, Data, Names, PlanSums, Point};
 use crate::problem::{Limits, Problem, Scope, Sense, Usage};
 use crate::rows::Rows;
-use crate::sums::OrderedSum;
+use crate::sums::{OrderedSum, Summed};
 use crate::watch::Finishing;
 
 /// Models a choice can be of.
@@ -43,11 +43,18 @@ pub struct ShardedOracle<'f, P> {
     passes: usize,
 }
 
+/// Sums of a plan, added again where it matters.
+struct Settled {
+    inputs: Vec<f64>,
+    /// Whether each limit is met, and the sum that decides.
+    compared: Vec<(bool, f64)>,
+}
+
 impl<'f, P: Parts> ShardedOracle<'f, P> {
     /// For a problem without its rows, the facts of all rows, and the parts that know both.
     ///
     /// # Errors
-    /// No rows at all, or too many models.
+    /// No rows at all, too many models, or numbers that are all too small.
     pub fn new(form: Problem<'f>, facts: Facts, parts: P) -> Result<Self, InputError> {
         let (n_queries, n_models) = (facts.n_queries, form.n_models);
         if n_queries == 0 || n_models == 0 {
@@ -56,6 +63,7 @@ impl<'f, P: Parts> ShardedOracle<'f, P> {
         if n_models > MOST_MODELS {
             return Err(InputError::TooManyModels { n_models, most: MOST_MODELS });
         }
+        form.check_smallest(&facts.magnitudes)?;
         let limits = Arc::new(form.limits());
         Ok(Self { parts, form: Data::new(form, &limits, &Arc::new(facts), Names::From(0)), passes: 0 })
     }
@@ -84,23 +92,42 @@ impl<'f, P: Parts> ShardedOracle<'f, P> {
         share
     }
 
-    /// For each limit whether a plan's sum meets it, and the sum that decides. Near the limit the numbers are added again,
-    /// exactly and as numpy adds them, and either sum may meet it: so the verdict does not depend on the order of the rows,
-    /// and a limit computed with numpy from a plan accepts that plan.
-    fn compare(&mut self, sums: &PlanSums) -> Result<Vec<(bool, f64)>, Interrupted> {
+    /// Whether priced objectives have a grid to be summed on.
+    fn has_grid(&self, goal: Goal, prices: &Prices) -> bool {
+        self.form.pricing(goal, prices).magnitude(&self.form.facts.magnitudes) <= GRID_LARGEST
+    }
+
+    /// The sum of each input over a plan; and for each limit whether the plan's sum meets it, and the sum that decides. Near
+    /// the limit the numbers are added again, exactly and as numpy adds them, and either sum may meet it: so the verdict does
+    /// not depend on the order of the rows, and a limit computed with numpy from a plan accepts that plan. An input whose
+    /// chosen numbers are so small that its grid is coarse for them is added again exactly too.
+    fn settle(&mut self, sums: &PlanSums) -> Result<Settled, Interrupted> {
+        let mut inputs: Vec<f64> = sums.inputs.iter().map(GridSum::value).collect();
         let limits = &self.form.limits;
         let compared =
             sums.used.usage.iter().zip(&limits.values).map(|(sum, &limit)| (sum.value() <= limit, sum.value()));
         let mut compared: Vec<(bool, f64)> = compared.collect();
         let near = (0..limits.values.len()).filter(|&k| self.is_near(k, sums));
-        let ordered: Vec<OrderedSum> = near.map(|k| OrderedSum::new(k, self.count(k, sums))).collect();
+        let near = near.map(|k| OrderedSum::new(Summed::Limit(k), self.count(k, sums)));
+        let coarse = (0..inputs.len()).filter(|&input| self.is_coarse(input, sums));
+        let coarse = coarse.map(|input| OrderedSum::new(Summed::Input(input), self.form.facts.n_queries as u64));
+        let ordered: Vec<OrderedSum> = near.chain(coarse).collect();
         if !ordered.is_empty() {
             let values = self.form.limits.values.clone();
             for sum in self.parts.add_up(ordered)? {
-                compared[sum.limit] = sum.fits(values[sum.limit]);
+                match sum.of {
+                    Summed::Limit(k) => compared[k] = sum.fits(values[k]),
+                    Summed::Input(input) => inputs[input] = sum.exact(),
+                }
             }
         }
-        Ok(compared)
+        Ok(Settled { inputs, compared })
+    }
+
+    /// Whether what the grid of an input rounds off could be seen in a sum.
+    fn is_coarse(&self, input: usize, sums: &PlanSums) -> bool {
+        let (sum, n) = (&sums.inputs[input], self.form.facts.n_queries);
+        self.form.facts.magnitudes.largest[input] > 0.0 && sum.error(n) > f64::EPSILON * sum.value().abs()
     }
 
     /// Whether the order of the numbers could decide if a limit is met.
@@ -171,6 +198,9 @@ impl<P: Parts> DualOracle for ShardedOracle<'_, P> {
 
     fn evaluate(&mut self, goal: Goal, prices: &Prices) -> Result<DualPoint, Interrupted> {
         self.passes += 1;
+        if !self.has_grid(goal, prices) {
+            return Ok(DualPoint::nothing(prices.len()));
+        }
         let n = self.n_queries();
         let pricing = self.form.pricing(goal, prices);
         let mut sum = self.form.evaluate(&pricing, 0..0);
@@ -182,6 +212,8 @@ impl<P: Parts> DualOracle for ShardedOracle<'_, P> {
     }
 
     fn screen(&mut self, goal: Goal, screen: &Screen) -> Result<Rows, Interrupted> {
+        let everything = Screen::everything(screen.prices.len(), screen.sample, screen.seed);
+        let screen = if self.has_grid(goal, &screen.prices) { screen } else { &everything };
         let mut parts = self.parts.screen(goal, screen)?.into_iter();
         let mut kept = parts.next().unwrap_or_else(|| Kept { rows: self.form.no_rows(goal), group_counts: Vec::new() });
         parts.for_each(|next| kept.merge(&next));
@@ -196,11 +228,10 @@ impl<P: Parts> DualOracle for ShardedOracle<'_, P> {
     fn tally(&mut self, changed: &[(usize, i32)]) -> Result<Tally, Interrupted> {
         let mut sums = self.form.tally(0..0, &[]);
         self.parts.tally(changed)?.iter().for_each(|part| sums.merge(part));
-        let compared = self.compare(&sums)?;
+        let Settled { inputs, compared } = self.settle(&sums)?;
         let broken = (0..compared.len()).filter(|&k| !compared[k].0).collect();
         let sign = |k: usize| self.form.limits.sign[self.form.limits.ids[k].resource];
         let usage = compared.iter().enumerate().map(|(k, (_, amount))| sign(k) * amount).collect();
-        let inputs = sums.inputs.iter().map(GridSum::value).collect();
         Ok(Tally { inputs, load: sums.used.load, usage, broken, forbidden: sums.forbidden })
     }
 

@@ -9,6 +9,9 @@ use crate::relax::{relax, Relaxation};
 use crate::settings::Settings;
 use crate::solution::{relative_gap, Certificate, Info, Solution, Status};
 
+/// Differences in the objective, in rounding errors of its largest number, that count as none.
+const HIDDEN: f64 = 6e3;
+
 /// Finds the best plan for the rows of an oracle, with a proof.
 ///
 /// `start` are multipliers of an earlier, similar problem, one per limit. Same input and settings, same answer, bit for bit,
@@ -69,7 +72,10 @@ fn conclude<O: DualOracle>(oracle: &mut O, solution: &mut Solution, mut planned:
         solution.objective = sign * planned.objective;
         solution.gap = relative_gap(solution.objective, solution.bound);
         let rounding = 4.0 * f64::EPSILON * planned.objective.abs();
-        if planned.objective - planned.bound <= planned.resolution + rounding {
+        // Multipliers so large that they hide more than float64 hides in the objective itself prove less than "none".
+        let unpriced = oracle.rounding(Goal::Objective, &vec![0.0; solution.limits.len()]);
+        let most = HIDDEN * unpriced + 4e-12 * planned.objective.abs().min(planned.bound.abs());
+        if planned.objective - planned.bound <= (planned.resolution + rounding).min(most.max(rounding)) {
             solution.gap = 0.0;
         }
         if solution.gap == 0.0 && planned.bound > planned.objective {

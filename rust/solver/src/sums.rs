@@ -155,23 +155,37 @@ fn add_block(numbers: &[f64]) -> f64 {
     numbers[whole..].iter().fold(sum, |sum, &x| sum + x)
 }
 
-/// The numbers under one limit, added in the order of the rows: exactly and as numpy adds them.
+/// What numbers of a plan add up to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Summed {
+    /// Usage under a limit.
+    Limit(usize),
+    /// All of an input.
+    Input(usize),
+}
+
+/// Numbers of a plan, added in the order of the rows: exactly and as numpy adds them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OrderedSum {
-    pub(crate) limit: usize,
+    pub(crate) of: Summed,
     exact: Exact,
     pairwise: Pairwise,
 }
 
 impl OrderedSum {
-    /// For `count` numbers under a limit.
-    pub(crate) fn new(limit: usize, count: u64) -> Self {
-        Self { limit, exact: Exact::default(), pairwise: Pairwise::new(count) }
+    /// For `count` numbers.
+    pub(crate) fn new(of: Summed, count: u64) -> Self {
+        Self { of, exact: Exact::default(), pairwise: Pairwise::new(count) }
     }
 
     pub(crate) fn add(&mut self, x: f64) {
         self.exact.add(x);
         self.pairwise.add(x);
+    }
+
+    /// The exact sum, rounded once.
+    pub(crate) fn exact(&self) -> f64 {
+        self.exact.value()
     }
 
     /// Whether one of the two sums is at most `limit`, and the sum that decides.

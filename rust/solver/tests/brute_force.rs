@@ -2,14 +2,29 @@
 
 mod common;
 
+use std::ops::Range;
+
 use common::tiny;
 use omnirouter_solver::{Settings, Status};
 
 #[test]
 fn tiny_instances_equal_exhaustive_search() {
+    let (solved, infeasible) = judge(0..20_000);
+    assert!(solved > 5_000 && infeasible > 2_000, "{solved} {infeasible}");
+}
+
+#[test]
+#[ignore = "slow without optimisation; `make test-all` runs it"]
+fn a_hundred_thousand_more_equal_exhaustive_search() {
+    let (solved, infeasible) = judge(20_000..120_000);
+    assert!(solved > 25_000 && infeasible > 10_000, "{solved} {infeasible}");
+}
+
+/// How many of the instances of these seeds were solved, and how many proven infeasible; panics where one is wrong.
+fn judge(seeds: Range<u64>) -> (usize, usize) {
     let settings = Settings { rel_gap: 0.0, ..Settings::default() };
     let (mut solved, mut infeasible) = (0, 0);
-    for seed in 0..20_000 {
+    for seed in seeds {
         let instance = tiny(seed);
         let solution = instance.solve(&settings);
         instance.check(&solution);
@@ -28,8 +43,8 @@ fn tiny_instances_equal_exhaustive_search() {
                 assert_eq!(tight, None, "seed {seed}: {instance:?} {solution:?}");
                 infeasible += 1;
             }
-            other => panic!("seed {seed}: {other:?} {instance:?}"),
+            _ => panic!("seed {seed}: {solution:?} {instance:?}"),
         }
     }
-    assert!(solved > 5_000 && infeasible > 2_000, "{solved} {infeasible}");
+    (solved, infeasible)
 }

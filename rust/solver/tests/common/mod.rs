@@ -171,8 +171,16 @@ impl Instance {
         }
     }
 
-    /// Checks every claim of a solution against the instance.
+    /// Checks every claim of a solution that nobody stopped against the instance.
     pub fn check(&self, solution: &Solution) {
+        self.check_plan(solution);
+        assert_eq!(solution.certificate.is_some(), solution.status == Status::Infeasible);
+        assert!(solution.duals.iter().all(|price| *price >= 0.0 && price.is_finite()));
+        assert_ne!(solution.status, Status::Stopped);
+    }
+
+    /// Checks the plan of a solution, and that its bound is on the right side.
+    pub fn check_plan(&self, solution: &Solution) {
         if let Some(assignment) = &solution.assignment {
             let plan: Vec<usize> = assignment.iter().map(|&j| j as usize).collect();
             assert!(self.feasible(&plan, 1e-14), "a limit is broken: {self:?} {solution:?}");
@@ -183,9 +191,42 @@ impl Instance {
         } else {
             assert!(solution.objective.is_nan() && solution.gap.is_infinite());
         }
-        assert_eq!(solution.certificate.is_some(), solution.status == Status::Infeasible);
-        assert!(solution.duals.iter().all(|price| *price >= 0.0 && price.is_finite()));
-        assert_ne!(solution.status, Status::Stopped);
+    }
+}
+
+/// A batch on a ladder of price and quality, with a budget that binds and uneven caps, sorted by difficulty where asked.
+pub fn ladder(n: usize, m: usize, seed: u64, sorted: bool) -> Instance {
+    let mut random = Random::new(seed);
+    let mut difficulty: Vec<f64> = (0..n).map(|_| random.unit()).collect();
+    if sorted {
+        difficulty.sort_by(f64::total_cmp);
+    }
+    let (mut acc, mut cost) = (Vec::with_capacity(n * m), Vec::with_capacity(n * m));
+    for difficulty in difficulty {
+        for j in 0..m {
+            let skill = j as f64 / m as f64;
+            let quality = 0.4 + 0.5 * skill + 0.5 * random.unit() - 0.5 * difficulty;
+            acc.push((quality.clamp(0.0, 1.0) * 16.0).round() / 16.0);
+            cost.push((4.0 * skill).exp() * (0.5 + random.unit() + difficulty));
+        }
+    }
+    let cheapest: f64 = cost.chunks(m).map(|row| row.iter().copied().fold(f64::INFINITY, f64::min)).sum();
+    let share = |j: usize| (n as f64 * (0.5 + j as f64) * 3.0 / (m * m) as f64).ceil();
+    Instance {
+        n,
+        m,
+        acc,
+        cost,
+        caps: Some((0..m).map(share).collect()),
+        budget: Some(12.0 * cheapest),
+        min_accuracy_sum: None,
+        groups: None,
+        tokens: None,
+        pair_tokens: None,
+        reserved: None,
+        group_floors: None,
+        allowed: None,
+        minimise_cost: false,
     }
 }
 
