@@ -106,3 +106,16 @@ def test_equal_rows_of_tenants_on_many_models_are_proven() -> None:
 def test_a_gap_that_the_rounded_vertex_reaches_needs_no_search() -> None:
     nodes = [solve(*batch(256, 10, seed, "cont"), rel_gap=1e-3).info.nodes for seed in range(10)]
     assert nodes == [0] * 10
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_floor_beside_the_best_sum_of_thirds_is_settled_without_a_search(side: int) -> None:
+    rng = np.random.default_rng(47)
+    acc, cost = rng.integers(0, 4, (47, 3)) / 3, rng.random((47, 3))
+    best = float(np.sum(acc.max(axis=1)))
+    floor = best / 47
+    for _ in range(4):
+        floor = float(np.nextafter(floor, side))
+    solution = solve(acc, cost, min_accuracy=floor, rel_gap=0)
+    assert solution.status is (Status.OPTIMAL if side < 0 else Status.INFEASIBLE)
+    assert solution.info.nodes < 1_000

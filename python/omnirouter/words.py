@@ -47,7 +47,10 @@ def listed(names: Sequence[str]) -> str:
 def conflict_in_words(problem: Problem | Form, conflict: Conflict, models: Models = None) -> str:
     """What was asked, what is reachable, and what holds it there."""
     resource = problem.resources[conflict.limit[0]]
-    name, asked = limit_in_words(resource, conflict.limit[1], models), f"{conflict.asked:.6g}"
+    name = limit_in_words(resource, conflict.limit[1], models)
+    # Six digits, unless they hide what is missing.
+    close = math.isclose(conflict.asked, conflict.reachable, rel_tol=2e-5)
+    asked = repr(float(conflict.asked)) if close else f"{conflict.asked:.6g}"
     if name.startswith("the cap on "):
         subject = f"the cap {asked} of {name.removeprefix('the cap on ')}"
     else:
@@ -55,7 +58,7 @@ def conflict_in_words(problem: Problem | Form, conflict: Conflict, models: Model
     if math.isnan(conflict.reachable):
         return f"{subject} cannot be met together with the other limits"
     minimum = resource.sense == ">="
-    reachable = _rounded(conflict.reachable, math.floor if minimum else math.ceil)
+    reachable = repr(float(conflict.reachable)) if close else _rounded(conflict.reachable, math.floor if minimum else math.ceil)
     word, tail = ("at most", "is reachable") if minimum else ("at least", "is needed")
     nearest, known = reachable, ""
     if abs(conflict.reachable - conflict.bound) > 1e-5 * abs(conflict.bound):

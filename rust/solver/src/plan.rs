@@ -2,6 +2,7 @@
 
 use crate::branching::models;
 use crate::oracle::{DualOracle, Goal, Interrupted, Progress, Screen, Tally, Watch};
+use crate::presolve::missed_by_all;
 use crate::relax::Relaxed;
 use crate::repair::repair;
 use crate::rows::Rows;
@@ -99,6 +100,10 @@ struct Planner<'s> {
 
 impl Planner<'_> {
     fn go<O: DualOracle>(&mut self, oracle: &mut O, relaxed: &Relaxed) -> Result<(), Interrupted> {
+        if missed_by_all(oracle, self.goal, relaxed)? {
+            self.out.impossible = true;
+            return Ok(());
+        }
         let rows = &relaxed.rows;
         self.elsewhere = (0..rows.len()).map(|row| (rows.query[row], rows.model[relaxed.most[row]] as i32)).collect();
         for size in CORES {

@@ -1,6 +1,11 @@
-//! Pairs that no plan can use, because one of them alone passes a limit.
+//! What no plan can do: use a pair that alone passes a limit, or meet a limit that the least numbers miss.
 
+use crate::oracle::{DualOracle, Goal, Interrupted, Screen};
 use crate::problem::{Magnitudes, Problem, Relation, Usage};
+use crate::relax::{left_over, Relaxed};
+
+/// Sums nearer to a limit than this, relative to it, are added up exactly.
+const NEAR: f64 = 1e-9;
 
 /// (n, m), C order: false where the pair is forbidden or passes a limit by itself; `None` where no limit can do that.
 ///
@@ -44,4 +49,31 @@ fn can_block(problem: &Problem<'_>, magnitudes: &Magnitudes, r: usize) -> bool {
         Usage::One(_) | Usage::PerModel(_) => false,
         Usage::PerQuery(_) | Usage::Dense(_) => !magnitudes.negative[r] && magnitudes.usage[r] > least,
     }
+}
+
+/// Whether every plan breaks a limit, if only by rounding, because the plan that uses least of it does.
+///
+/// Where the same queries count under a limit whatever the plan, neither the exact sum, rounded once, nor numpy's ever falls when a
+/// number rises. So what the least numbers miss is missed by all; a search among plans that differ by nothing would not end.
+pub(crate) fn missed_by_all<O: DualOracle>(oracle: &mut O, goal: Goal, relaxed: &Relaxed) -> Result<bool, Interrupted> {
+    if !relaxed.whole {
+        return Ok(false);
+    }
+    let limit = left_over(oracle, goal, &relaxed.rows, &relaxed.scale);
+    let (least, moving) = (relaxed.rows.least_usage(), relaxed.rows.moving_limits());
+    let touches = |k: usize| (least[k] - limit[k]).abs() <= NEAR * (1.0 + limit[k].abs());
+    let near: Vec<usize> = (0..limit.len()).filter(|&k| !moving[k] && touches(k)).collect();
+    let everything = Screen::everything(limit.len(), 0, 0);
+    for &k in &near {
+        let least = Screen { half_width: vec![0.0; limit.len()], ..everything.clone() };
+        oracle.screen(Goal::Usage(k), &least)?;
+        if oracle.tally(&[])?.broken.contains(&k) {
+            return Ok(true);
+        }
+    }
+    if !near.is_empty() {
+        // Plans are made from the choices of the last screening.
+        oracle.screen(goal, &everything)?;
+    }
+    Ok(false)
 }

@@ -223,6 +223,21 @@ impl Rows {
         least
     }
 
+    /// Whether it depends on the plan which rows count under a limit.
+    pub(crate) fn moving_limits(&self) -> Vec<bool> {
+        let mut moving = vec![false; self.n_limits + 1];
+        for row in 0..self.len() {
+            for r in 0..self.n_resources {
+                let limit = |pair: usize| self.limit[pair * self.n_resources + r];
+                let first = limit(self.start[row]);
+                if self.pairs(row).any(|pair| limit(pair) != first) {
+                    self.pairs(row).for_each(|pair| moving[limit(pair) as usize] = true);
+                }
+            }
+        }
+        moving
+    }
+
     /// How much nearer a pair can come to another of its row when each price moves by at most its width (one entry more than
     /// there are limits, a zero).
     pub(crate) fn reach(&self, pair: usize, other: usize, width: &[f64]) -> f64 {
