@@ -58,7 +58,8 @@ def conflict_in_words(problem: Problem | Form, conflict: Conflict, models: Model
     if math.isnan(conflict.reachable):
         return f"{subject} cannot be met together with the other limits"
     minimum = resource.sense == ">="
-    reachable = repr(float(conflict.reachable)) if close else _rounded(conflict.reachable, math.floor if minimum else math.ceil)
+    toward = math.floor if minimum else math.ceil
+    reachable = repr(float(conflict.reachable)) if close else _rounded(conflict.reachable, toward)
     word, tail = ("at most", "is reachable") if minimum else ("at least", "is needed")
     nearest, known = reachable, ""
     if abs(conflict.reachable - conflict.bound) > 1e-5 * abs(conflict.bound):
