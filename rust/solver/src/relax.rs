@@ -272,7 +272,8 @@ impl<O: DualOracle> Climb<'_, O> {
                 break;
             }
             let prices = below.scale.to_problem(below.ascent.prices());
-            let squares = (0..prices.len()).map(|k| ((prices[k] - screen.prices[k]) / screen.half_width[k]).powi(2));
+            let width = |k: usize| screen.half_width[k].max(f64::MIN_POSITIVE);
+            let squares = (0..prices.len()).map(|k| ((prices[k] - screen.prices[k]) / width(k)).powi(2));
             moves.push((squares.sum::<f64>() / prices.len() as f64).sqrt());
             screen.prices = prices;
             if moves.last().is_some_and(|&move_by| move_by < LAST_APPROACH) {
@@ -280,8 +281,9 @@ impl<O: DualOracle> Climb<'_, O> {
             }
         }
         if let [.., first, last] = moves[..] {
-            let off = if first > 0.0 { last * last / first } else { 0.0 };
-            let part = (APPROACH_MARGIN * off).clamp(NARROWEST, 1.0);
+            let off = APPROACH_MARGIN * last * last / first;
+            // Moves that say nothing (none, or beyond all widths) leave the box as it is.
+            let part = if off.is_finite() { off.clamp(NARROWEST, 1.0) } else { 1.0 };
             screen.half_width.iter_mut().for_each(|width| *width *= part);
         }
         Ok(())
