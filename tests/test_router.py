@@ -344,9 +344,17 @@ def test_a_folder_that_is_no_router_is_refused(tmp_path: Path) -> None:
         Router.load(tmp_path / "nowhere")
 
 
+def test_an_older_format_says_to_fit_again(router: Router, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("omnirouter.router.FORMAT", 1)
+        router.save(tmp_path / "old")
+    with pytest.raises(RouterError, match="router format 1, written by .* reads format 2: fit the router again"):
+        Router.load(tmp_path / "old")
+
+
 def test_a_newer_format_says_who_wrote_it(saved: Path) -> None:
-    edit(saved, format=2, omnirouter="9.1.0")
-    message = r"router format 2, written by omnirouter 9\.1\.0; .* formats up to 1: upgrade omnirouter"
+    edit(saved, format=3, omnirouter="9.1.0")
+    message = r"router format 3, written by omnirouter 9\.1\.0; .* formats up to 2: upgrade omnirouter"
     with pytest.raises(RouterError, match=message):
         Router.load(saved)
 

@@ -27,7 +27,7 @@ from omnirouter.solver import Callback, solve
 __all__ = ["Router", "Routing"]
 
 MANIFEST = "router.json"
-FORMAT = 1
+FORMAT = 2
 
 
 class Router:
@@ -237,10 +237,15 @@ class Router:
         Raises
         ------
         RouterError
-            When this is not a router folder, a newer version of OmniRouter wrote it, or a file is missing or
-            has changed.
+            When this is not a router folder, a version of OmniRouter with another format wrote it, or a file
+            is missing or has changed.
         """
         manifest = read_folder(folder, MANIFEST, "router", FORMAT)
+        if manifest["format"] < FORMAT:
+            raise RouterError(
+                f"{folder} has router format {manifest['format']}, written by omnirouter {manifest['omnirouter']}; "
+                f"this version reads format {FORMAT}: fit the router again"
+            )
         try:
             pool = None if manifest["pool"] is None else Pool.from_dict(manifest["pool"])
             router = cls(KnnPredictor.load(folder, manifest["predictor"], pool, threads=threads), pool)

@@ -3,6 +3,18 @@
 from omnirouter.predictor.base import Prediction, Predictor
 from omnirouter.predictor.embedded import embedded_encoder
 from omnirouter.predictor.encoder import Encoder
+from omnirouter.predictor.folds import OutOfFold, fold_numbers, out_of_fold
 from omnirouter.predictor.knn import KnnPredictor
+from omnirouter.predictor.learned import LearnedPredictor
 
-__all__ = ["Encoder", "KnnPredictor", "Prediction", "Predictor", "embedded_encoder"]
+__all__ = [
+    "Encoder",
+    "KnnPredictor",
+    "LearnedPredictor",
+    "OutOfFold",
+    "Prediction",
+    "Predictor",
+    "embedded_encoder",
+    "fold_numbers",
+    "out_of_fold",
+]
