@@ -279,9 +279,9 @@ class Outcomes:
         FileNotFoundError
             When there is no such file.
         OutcomesError
-            When the file is empty, broken or a pickle that asks for more than a frame needs, the layout is unknown (the message lists the known ones), a
-            column holds something else than it should, or `Outcomes` refuses the values. The message starts
-            with the path.
+            When the file is empty, broken or a pickle that asks for more than a frame needs, the layout is
+            unknown (the message lists the known ones), a column holds something else than it should, or
+            `Outcomes` refuses the values. The message starts with the path.
         MissingExtraError
             When pyarrow is not installed.
         """
