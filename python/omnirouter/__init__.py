@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from omnirouter.curve import Frontier, frontier
     from omnirouter.duals import Duals
     from omnirouter.errors import OmniRouterError, SolveError
+    from omnirouter.evaluation import Report, evaluate
     from omnirouter.oracles import ChunkedOracle, ShardedOracle, solve_oracle
     from omnirouter.outcomes import Outcomes
     from omnirouter.pool import Model, Pool
@@ -45,6 +46,7 @@ _HOMES = {
     "Predictor": "predictor",
     "PriceRange": "ranges",
     "Problem": "problem",
+    "Report": "evaluation",
     "Resource": "resources",
     "Router": "router",
     "Routing": "router",
@@ -53,6 +55,7 @@ _HOMES = {
     "SolveError": "errors",
     "Status": "solution",
     "Verification": "verification",
+    "evaluate": "evaluation",
     "frontier": "curve",
     "price_ranges": "ranges",
     "solve": "solver",
@@ -75,6 +78,7 @@ __all__ = [
     "Predictor",
     "PriceRange",
     "Problem",
+    "Report",
     "Resource",
     "Router",
     "Routing",
@@ -84,6 +88,7 @@ __all__ = [
     "Status",
     "Verification",
     "__version__",
+    "evaluate",
     "frontier",
     "price_ranges",
     "solve",

@@ -13,7 +13,7 @@ from typing import Any
 
 from omnirouter.errors import RouterError
 
-__all__ = ["read_folder", "write_folder"]
+__all__ = ["check_replaceable", "read_folder", "write_folder"]
 
 
 def write_folder(folder: str | Path, manifest_name: str, write: Callable[[Path], dict[str, Any]]) -> None:
@@ -35,7 +35,7 @@ def write_folder(folder: str | Path, manifest_name: str, write: Callable[[Path],
         When something else than such a folder is in the way; it is left alone.
     """
     folder = Path(os.path.abspath(folder))  # a link is replaced by the folder, not what it points to
-    _check_replaceable(folder, manifest_name)
+    check_replaceable(folder, manifest_name)
     folder.parent.mkdir(parents=True, exist_ok=True)
     workspace = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -49,7 +49,7 @@ def write_folder(folder: str | Path, manifest_name: str, write: Callable[[Path],
         manifest["sha256"] = _digest(manifest)
         text = json.dumps(manifest, indent=1, allow_nan=False, ensure_ascii=False)
         (fresh / manifest_name).write_text(text + "\n", encoding="utf-8")
-        _check_replaceable(folder, manifest_name)
+        check_replaceable(folder, manifest_name)
         if folder.is_symlink() or folder.exists():
             folder.rename(workspace / "old")
             try:
@@ -121,7 +121,14 @@ def _check_file(folder: Path, name: str, expected: Any) -> None:
         raise RouterError(f"{folder} is damaged: {name} has other content than was saved")
 
 
-def _check_replaceable(folder: Path, manifest_name: str) -> None:
+def check_replaceable(folder: Path, manifest_name: str) -> None:
+    """Refuse a place that is taken by something else; see `write_folder`.
+
+    Raises
+    ------
+    FileExistsError
+        For a file, or a folder that is neither empty nor holds `manifest_name`.
+    """
     if not folder.exists() or (folder / manifest_name).is_file():
         return
     if not folder.is_dir():

@@ -13,6 +13,7 @@ from typing import NoReturn
 from omnirouter import __version__
 from omnirouter.cli import commands
 from omnirouter.errors import OmniRouterError, SolveError
+from omnirouter.evaluation.fitting import KINDS
 
 __all__ = ["run"]
 
@@ -132,6 +133,34 @@ def _parser() -> argparse.ArgumentParser:
     )
     _limits(route)
     route.add_argument("-o", "--out", type=Path, help="write the plan: .parquet, .csv or .jsonl")
+
+    evaluate = add(
+        "evaluate",
+        "measure what routing is worth on outcomes that were not learned from",
+        "evaluate outcomes.parquet --out evaluation/",
+        commands.evaluate,
+    )
+    evaluate.add_argument("outcomes", type=Path, help="table of outcomes, with splits 'train' and 'test' or without a split")
+    evaluate.add_argument("--router", type=Path, help="folder that fit wrote; default: routers fitted on the train split")
+    evaluate.add_argument(
+        "--out", type=Path, default=Path("evaluation"), help="folder for report.json, .md, .html and plots"
+    )
+    evaluate.add_argument(
+        "--pool", type=Path, help="models, prices and caps: YAML or JSON; default: all models, logged costs"
+    )
+    evaluate.add_argument(
+        "--encoder", help="folder or hub name of an ONNX text encoder; default: the router's or the embedded one"
+    )
+    evaluate.add_argument(
+        "--predictor",
+        action="append",
+        choices=KINDS,
+        help="what to fit on the train split, the one in question first; repeatable; default: all, beside a router 'knn'",
+    )
+    evaluate.add_argument("--points", type=int, default=24, help="budgets of each curve")
+    evaluate.add_argument("--resamples", type=int, default=1000, help="bootstrap draws, for the intervals")
+    evaluate.add_argument("--seed", type=int, default=0, help="of the draws, and of a split that has to be made")
+    _json(evaluate)
 
     frontier = add("frontier", "solve for a range of budgets", "frontier acc.npy cost.npy -o curve.png", commands.frontier)
     frontier.add_argument("acc", type=Path, help="(n, m) .npy file of expected accuracies")

@@ -13,6 +13,8 @@ import numpy as np
 from omnirouter.cli import report
 from omnirouter.cli.files import check_folder, check_target, write_table
 from omnirouter.curve import frontier as solve_frontier
+from omnirouter.evaluation import evaluate as evaluate_routing
+from omnirouter.evaluation.report import REPORT
 from omnirouter.outcomes import Outcomes, read_prompts
 from omnirouter.outcomes.writing import replacing
 from omnirouter.pool import Pool
@@ -23,7 +25,7 @@ from omnirouter.solution import Solution
 from omnirouter.solver import solve_problem
 from omnirouter.verification import verify as verify_plan
 
-__all__ = ["demo", "fit", "frontier", "route", "solve", "verify"]
+__all__ = ["demo", "evaluate", "fit", "frontier", "route", "solve", "verify"]
 
 LIMITS = ("budget", "min_accuracy", "objective")
 
@@ -138,6 +140,33 @@ def route(arguments: argparse.Namespace) -> bool:
     else:
         report.show_solution(solution, list(routing.models))
     return solution.assignment is not None
+
+
+def evaluate(arguments: argparse.Namespace) -> bool:
+    """``omnirouter evaluate``."""
+    check_folder(arguments.out, (REPORT,))
+    outcomes = Outcomes.read(arguments.outcomes)
+    router = None if arguments.router is None else Router.load(arguments.router)
+    pool = None if arguments.pool is None else Pool.read(arguments.pool)
+    with report.progress("evaluating", quiet=arguments.json) as progress:
+        found = evaluate_routing(
+            outcomes,
+            router,
+            pool,
+            predictors=arguments.predictor,
+            encoder=arguments.encoder,
+            points=arguments.points,
+            resamples=arguments.resamples,
+            seed=arguments.seed,
+            progress=progress,
+        )
+    files = found.write(arguments.out)
+    if arguments.json:
+        print(json.dumps(found.to_dict()))
+    else:
+        report.show_evaluation(found)
+        print(f"wrote {', '.join(path.name for path in files)} to {arguments.out}")
+    return True
 
 
 def frontier(arguments: argparse.Namespace) -> bool:

@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 
 from omnirouter.curve import Frontier
+from omnirouter.evaluation import Report
+from omnirouter.evaluation.document import summary
+from omnirouter.evaluation.rendering import Heading, Items, Paragraph, Table
 from omnirouter.extras import require
 from omnirouter.problem import Problem
 from omnirouter.ranges import PriceRange, price_ranges
 from omnirouter.solution import Progress, Solution
 from omnirouter.words import limit_in_words, why_infeasible
 
-__all__ = ["embedding_then_solving", "helps_most", "progress", "show_curve", "show_solution", "solving"]
+__all__ = ["embedding_then_solving", "helps_most", "progress", "show_curve", "show_evaluation", "show_solution", "solving"]
 
 
 NOISE = 1e-12  # worth, beside the objective, that is rounding
@@ -153,6 +156,22 @@ def _range_in_words(found: PriceRange | None) -> str:
     if found is None or math.isnan(found.low) or math.isnan(found.high):
         return ""
     return f"; within 10% of that from {found.low:.4g} to {found.high:.4g}"
+
+
+def show_evaluation(found: Report) -> None:
+    """Print the verdicts of a report, and what its figures rest on; all else is in its files."""
+    for block in summary(found):
+        if isinstance(block, Table):
+            table = require("rich.table", extra="predict").Table()
+            for k, name in enumerate(block.columns):
+                table.add_column(name, justify="right" if k else "left", overflow="fold")
+            for row in block.rows:
+                table.add_row(*(require("rich.text", extra="predict").Text(cell) for cell in row))
+            _print_table(table)
+        elif isinstance(block, Items):
+            print("\n".join(block.texts))
+        elif isinstance(block, (Heading, Paragraph)):
+            print(block.text)
 
 
 def show_curve(curve: Frontier) -> None:

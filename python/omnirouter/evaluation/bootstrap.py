@@ -1,0 +1,91 @@
+"""Bootstrap over queries, for all figures at once: the same resamples everywhere, so that differences are paired."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Estimate", "Resamples", "estimate"]
+
+BLOCK = 256  # resamples whose weights are floats at one time
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure and its 95 % interval; NaN where it is not defined, infinity where it is not reached."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Resamples:
+    """Row 0 is the test split itself, rows 1 to `resamples` are draws of n queries with replacement.
+
+    Parameters
+    ----------
+    n : int
+        Queries.
+    resamples : int
+        Draws, at least 1.
+    seed : int
+        Same seed, same draws.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> draws = Resamples(4, 1000, seed=0)
+    >>> draws.means(np.array([[1.0], [2.0], [3.0], [4.0]]))[0]
+    array([2.5])
+    """
+
+    def __init__(self, n: int, resamples: int, seed: int) -> None:
+        if resamples < 1:
+            raise ValueError(f"resamples is {resamples}, expected at least 1")
+        rng = np.random.default_rng(seed)
+        # How often each query is drawn: 255 times is out of reach.
+        self.counts = np.ones((resamples + 1, n), dtype=np.uint8)
+        for row in self.counts[1:]:
+            row[:] = np.bincount(rng.integers(0, n, n), minlength=n)
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def means(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Means over the queries of each resample.
+
+        Parameters
+        ----------
+        values : (n, k) float64
+            k quantities of each query.
+
+        Returns
+        -------
+        (resamples + 1, k) float64
+        """
+        n = self.counts.shape[1]
+        out = np.empty((len(self), values.shape[1]))
+        for start in range(0, len(self), BLOCK):
+            rows = slice(start, start + BLOCK)
+            out[rows] = self.counts[rows].astype(np.float64) @ values / n
+        return out
+
+
+def estimate(sampled: NDArray[np.float64]) -> Estimate:
+    """Value and percentile interval of a figure that was computed in every resample.
+
+    Parameters
+    ----------
+    sampled : (resamples + 1,) float64
+        As from `Resamples`: the test split first. Infinities are kept in order; a resample with NaN is left out.
+    """
+    value, draws = float(sampled[0]), sampled[1:][~np.isnan(sampled[1:])]
+    if np.isnan(value) or not len(draws):
+        return Estimate(value, float("nan"), float("nan"))
+    tail = (1 - LEVEL) / 2
+    low = np.quantile(draws, tail, method="lower")
+    high = np.quantile(draws, 1 - tail, method="higher")
+    return Estimate(value, float(low), float(high))

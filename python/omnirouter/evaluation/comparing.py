@@ -1,0 +1,189 @@
+"""All comparisons that need costs: curves, differences at matched spend, targets, capacities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnirouter.evaluation import capacity, plans
+from omnirouter.evaluation.bootstrap import Estimate, Resamples, estimate
+from omnirouter.evaluation.curves import accuracy_at
+from omnirouter.evaluation.exam import Exam
+from omnirouter.evaluation.fitting import Forecast
+from omnirouter.evaluation.measuring import NOT_DEFINED, Curve, Judge
+from omnirouter.evaluation.results import Capacity, Rule, Target
+from omnirouter.solver import solve
+
+__all__ = ["FLOORS", "SHARES", "compare", "steps_of"]
+
+SHARES = (0.1, 0.25, 0.5, 1.0)
+"""Of the best single model's cost: where curves are compared, and budgets asked for."""
+FLOORS = (0.9, 0.95, 0.98, 1.0)
+"""Of the best single model's accuracy on the train split: floors asked for."""
+SCENARIOS = 2
+
+Array = NDArray[np.float64]
+Plans = NDArray[np.int64]
+
+
+def steps_of(n_forecasts: int, points: int) -> int:
+    """How often `compare` calls `done`."""
+    sweeps = n_forecasts * (points + len(SHARES)) + len(FLOORS) + points
+    return sweeps + SCENARIOS * points
+
+
+def compare(
+    exam: Exam,
+    forecasts: list[Forecast],
+    tuning: Forecast | None,
+    draws: Resamples,
+    points: int,
+    done: Callable[[], None],
+) -> dict[str, Any]:
+    """Route the judged queries in every way and compare what came of it.
+
+    Parameters
+    ----------
+    exam : Exam
+        With costs.
+    forecasts : list of Forecast
+        For the judged queries, the one in question first.
+    tuning : Forecast or None
+        For the train split, to tune the multiplier on; None leaves that rule out.
+    draws : Resamples
+        Of the judged queries.
+    points : int
+        Budgets of each curve.
+    done : callable
+        Called after each solve.
+
+    Returns
+    -------
+    dict
+        The fields of `Report` from ``shares`` on.
+    """
+    assert exam.cost is not None
+    judge = Judge(exam.models, exam.acc, exam.cost, draws)
+    subject = forecasts[0]
+    budgets = [share * float(judge.best_cost[0]) for share in SHARES]
+    curves: list[Curve] = []
+    targets: list[Target] = []
+    for own in forecasts:
+        sweep = plans.solved(own.acc, own.cost, plans.budget_grid(own.acc, own.cost, points), done=done)
+        curves.append(judge.curve(own.name, sweep, (own.acc, own.cost)))
+        for share, budget in zip(SHARES, budgets, strict=True):
+            plan = plans.solved(own.acc, own.cost, [budget * len(own.acc)], done=done)
+            targets.append(_target(judge, own, plan, "budget", share, budget))
+    top = float(np.nanmean(exam.train.acc, axis=0).max())
+    for share in FLOORS:
+        plan = plans.solved_floor(subject.acc, subject.cost, share * top)
+        done()
+        targets.append(_target(judge, subject, plan, "min_accuracy", share, share * top))
+    if tuning is not None:
+        multipliers = plans.multiplier_grid(subject.cost)
+        every = plans.priced(subject.acc, subject.cost, multipliers)
+        curves.append(judge.curve("lambda-tuned", every, (subject.acc, subject.cost)))
+        assert exam.train.cost is not None
+        tuned = plans.tuned_multipliers(tuning.acc, tuning.cost, exam.train.cost, budgets, multipliers)
+        rule = Forecast("lambda-tuned", subject.acc, subject.cost)
+        for share, budget, row in zip(SHARES, budgets, tuned, strict=True):
+            targets.append(_target(judge, rule, every[[row]], "budget", share, budget))
+    thresholds = np.union1d(np.linspace(0.0, 1.0, 41), [plans.SHIPPED_THRESHOLD])
+    above = plans.cheapest_above(subject.acc, subject.cost, thresholds)
+    curves.append(judge.curve("threshold", above, (subject.acc, subject.cost)))
+    best_plans = plans.solved(exam.acc, exam.cost, plans.budget_grid(exam.acc, exam.cost, points), done=done)
+    hindsight = judge.curve("hindsight", best_plans)
+    curves += [judge.zero_router(), judge.random(), hindsight]
+
+    rivals = [curve for curve in curves[1:] if curve.name not in ("random", "hindsight")]
+    differences = [judge.difference(curves[0], rival, share) for rival in rivals for share in SHARES]
+    single = Curve(f"best single model ({exam.models[judge.best]})", judge.best_cost[:, None], judge.best_accuracy[:, None])
+    differences.append(judge.difference(curves[0], single, 1.0))
+    scenarios = (
+        ("each model at most 1.5 n / m queries", capacity.even_caps(*exam.acc.shape)),
+        ("rate limits in inverse proportion to the root of cost", capacity.rate_caps(exam.cost)),
+    )
+    return {
+        "shares": SHARES,
+        "best_single": exam.models[judge.best],
+        "methods": judge.methods(curves, SHARES, hindsight, _errors(targets)),
+        "differences": tuple(differences),
+        "targets": tuple(targets),
+        "capacity": tuple(_capacity(name, caps, judge, subject, points, done) for name, caps in scenarios),
+    }
+
+
+def _target(
+    judge: Judge,
+    own: Forecast,
+    plan: Plans,
+    limit: Literal["budget", "min_accuracy"],
+    share: float,
+    asked: float,
+) -> Target:
+    """What a plan (1, n) promised and what came of it; without a plan (0, n), nothing is defined."""
+    if not len(plan):
+        nan = float("nan")
+        return Target(own.name, limit, share, asked, nan, nan, NOT_DEFINED, NOT_DEFINED, NOT_DEFINED)
+    curve = judge.curve(own.name, plan, (own.acc, own.cost))
+    assert curve.predicted_cost is not None
+    assert curve.predicted_accuracy is not None
+    cost, accuracy = float(curve.predicted_cost[0]), float(curve.predicted_accuracy[0])
+    if limit == "budget":
+        error = curve.cost[:, 0] / min(asked, cost) - 1
+    else:
+        error = curve.accuracy[:, 0] - accuracy
+    spend, reached = estimate(curve.cost[:, 0]), estimate(curve.accuracy[:, 0])
+    return Target(own.name, limit, share, asked, cost, accuracy, spend, reached, estimate(error))
+
+
+def _errors(targets: list[Target]) -> dict[str, Estimate]:
+    """Mean absolute budget error of each method; intervals are those of the single targets."""
+    errors = {}
+    for name in dict.fromkeys(target.method for target in targets):
+        own = [abs(t.error.value) for t in targets if t.method == name and t.limit == "budget"]
+        known = [error for error in own if not np.isnan(error)]
+        mean = float(np.mean(known)) if known else float("nan")
+        errors[name] = Estimate(mean, float("nan"), float("nan"))
+    return errors
+
+
+def _capacity(name: str, caps: Array, judge: Judge, own: Forecast, points: int, done: Callable[[], None]) -> Capacity:
+    """One scenario. The rules' multiplier is swept on the test split itself, so each is compared at its best."""
+    acc, cost, n = own.acc, own.cost, len(own.acc)
+    cheap = solve(acc, cost, caps, objective="cost", rel_gap=plans.REL_GAP).raise_for_status().spend
+    dear = solve(acc, cost, caps, rel_gap=plans.REL_GAP).raise_for_status().spend
+    budgets = np.geomspace(cheap, dear, points) if 0 < cheap < dear else np.linspace(cheap, dear, points)
+    # The least spend itself may be missed by rounding.
+    budgets[0] *= 1 + 1e-9
+    curves = [judge.curve("global", plans.solved(acc, cost, budgets, caps, done=done))]
+    multipliers = plans.multiplier_grid(cost, 60)
+    orders: tuple[capacity.Order, ...] = ("arrival", "best first")
+    for order in orders:
+        found = np.array([capacity.fall_back(acc - lam * cost, caps, order) for lam in multipliers])
+        curves.append(judge.curve(f"per query, falling back in order of {order}", found))
+    low = max(float(curve.cost[0].min()) for curve in curves)
+    high = max(low, min(float(curve.cost[0].max()) for curve in curves))
+    spends = [low + part * (high - low) for part in (0.25, 0.5, 0.75)]
+    at = [[accuracy_at(curve.cost, curve.accuracy, np.full(len(curve.cost), spend)) for spend in spends] for curve in curves]
+    middle = solve(acc, cost, caps, max(spends[1] * n, float(budgets[0])), rel_gap=plans.REL_GAP).raise_for_status()
+    return Capacity(
+        name=name,
+        caps=tuple(caps.tolist()),
+        spends=tuple(spends),
+        accuracy=tuple(estimate(values) for values in at[0]),
+        rules=tuple(
+            Rule(
+                curve.name,
+                tuple(estimate(values) for values in own_at),
+                tuple(estimate(best - values) for best, values in zip(at[0], own_at, strict=True)),
+            )
+            for curve, own_at in zip(curves[1:], at[1:], strict=True)
+        ),
+        load=tuple(middle.load.tolist()),
+        prices=tuple(middle.duals.caps.tolist()),
+        budget_price=middle.duals.budget,
+    )

@@ -1,0 +1,298 @@
+"""The report in words and tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from omnirouter.evaluation.bootstrap import Estimate
+from omnirouter.evaluation.rendering import Block, Figure, Heading, Items, Paragraph, Table
+from omnirouter.evaluation.scores import BINS
+
+if TYPE_CHECKING:
+    from omnirouter.evaluation.report import Report
+
+__all__ = ["METHODS", "document", "interval", "money", "signed", "summary"]
+
+METHODS = {
+    "router": "the given router, global solve",
+    "hybrid": "neighbours and network stacked, global solve",
+    "knn": "nearest past prompts, global solve",
+    "network": "trained network, global solve",
+    "lambda-tuned": "per query the most acc - λ·cost, the same λ for all (λ tuned on train where a budget is asked for)",
+    "threshold": "per query the cheapest model predicted above a threshold (the AIOS rule), threshold swept",
+    "zero router": "random mix of single models: the upper hull of their points on the test split",
+    "random": "a model drawn at random for each query",
+    "hindsight": "the best plans for somebody who knows the outcomes",
+}
+SINGLES_SHOWN = 15
+
+
+def document(report: Report, captions: Mapping[str, str] | None = None, missing: str = "") -> list[Block]:
+    """Everything a reader needs, in the order of importance.
+
+    Parameters
+    ----------
+    report : Report
+        What was found.
+    captions : mapping, optional
+        Pictures that exist, by name.
+    missing : str
+        Why there are none.
+    """
+    pictures = dict(captions or {})
+    blocks = summary(report, missing)
+    for part, picture in ((_curves, "curve"), (_scores, "calibration"), (_targets, "targets"), (_capacity, "capacity")):
+        own = list(part(report))
+        if picture in pictures and own:
+            own.insert(1, Figure(picture, pictures[picture]))
+        blocks += own
+    return [*blocks, *_singles(report), *_definitions(report)]
+
+
+def summary(report: Report, missing: str = "") -> list[Block]:
+    """What was done, what a reader must know, and the verdicts."""
+    data = report.data
+    blocks: list[Block] = [
+        Heading(1, f"Evaluation of {report.subject} on {len(data.models)} models"),
+        Paragraph(
+            f"Learned from {data.train:,} queries, judged on {data.judged:,} others. Accuracy and cost are realised: "
+            "looked up in "
+            "outcomes that were not learned from; columns of predictions say so. In brackets: 95 % intervals from "
+            f"{data.resamples:,} bootstrap resamples of the judged queries (seed {data.seed})."
+        ),
+    ]
+    notes = (*report.notes, *((missing,) if missing else ()))
+    if notes:
+        blocks.append(Items(notes))
+    return [*blocks, *_verdicts(report)]
+
+
+def _verdicts(report: Report) -> Iterator[Block]:
+    yield Heading(2, f"Is {report.subject} better, at the same spend?" if report.methods else f"Is {report.subject} better?")
+    if report.argmax:
+        found = tuple((name, interval(accuracy)) for name, accuracy in report.argmax)
+        yield Paragraph("Accuracy when every query goes to the model that is predicted to be the most accurate on it:")
+        yield Table(("by", "accuracy"), found, strong=(0,))
+        yield Table(
+            ("predictor", "less", "difference", "verdict"),
+            tuple((d.method, d.against, signed(d.difference), d.verdict) for d in report.differences),
+        )
+        return
+    yield Paragraph(
+        f"Accuracy of {report.subject} less that of the other, at shares of what the best single model "
+        f"({report.best_single}) "
+        "costs, in points of accuracy and paired query by query. Ahead or behind: the interval does not hold zero."
+    )
+    others = list(dict.fromkeys(d.against for d in report.differences))
+    rows: list[tuple[str, ...]] = []
+    for other in others:
+        at = {d.share: d for d in report.differences if d.against == other}
+        cells = [
+            f"{signed(at[share].difference, 100)} {at[share].verdict}" if share in at else "" for share in report.shares
+        ]
+        rows.append((other, *cells))
+    yield Table((f"{report.subject} less", *(f"at {share:.0%}" for share in report.shares)), tuple(rows))
+
+
+def _curves(report: Report) -> Iterator[Block]:
+    if not report.methods:
+        return
+    yield Heading(2, "Cost and accuracy")
+    strong = tuple(i for i, method in enumerate(report.methods) if method.name == report.subject)
+    at = tuple(f"at {share:.0%}" for share in report.shares)
+    yield Paragraph(
+        f"Accuracy at shares of what the best single model costs ({money(_single_cost(report))} per query), between "
+        "operating "
+        "points by straight lines. A dash: below the cheapest point."
+    )
+    yield Table(
+        ("accuracy of", *at),
+        tuple((method.name, *(interval(value) for value in method.accuracy_at)) for method in report.methods),
+        strong,
+    )
+    columns = ("cost to match best single", "AIQ, code", "AIQ, paper", "hull area", "gap to hindsight", "target error")
+    rows = []
+    for method in report.methods:
+        figures = (method.aiq_code, method.aiq_paper, method.hull_area, method.gap_to_hindsight)
+        error = "–" if math.isnan(method.target_error.value) else f"{method.target_error.value:.1%}"
+        rows.append((method.name, _share(method.cost_to_match), *(interval(value) for value in figures), error))
+    yield Table(("method", *columns), tuple(rows), strong)
+    yield Items(tuple(f"{method.name}: {METHODS[method.name]}" for method in report.methods if method.name in METHODS))
+
+
+def _scores(report: Report) -> Iterator[Block]:
+    yield Heading(2, "Predicted accuracies")
+    yield Paragraph("Lower is better. Model means: each model's mean on the train split, whatever the query.")
+    rows = [(s.predictor, interval(s.log_loss), interval(s.brier), interval(s.ece)) for s in report.scores]
+    yield Table(("predictor", "log-loss", "Brier score", f"calibration error ({BINS} bins)"), tuple(rows), strong=(0,))
+
+
+def _targets(report: Report) -> Iterator[Block]:
+    if not report.targets:
+        return
+    yield Heading(2, "Asked for and got")
+    yield Paragraph(
+        "Budgets as shares of the best single model's cost. Error: realised over promised spend, where the promise is "
+        "the budget, "
+        "or the predicted spend where a plan leaves money over."
+    )
+    rows: list[tuple[str, ...]] = []
+    floors: list[tuple[str, ...]] = []
+    for t in report.targets:
+        asked = f"{money(t.asked)} ({t.share:.0%})" if t.limit == "budget" else f"{t.asked:.3f}"
+        if math.isnan(t.predicted_spend):
+            cells = (asked, "no plan", "–", "–", "–", "–")
+        elif t.limit == "budget":
+            cells = (
+                asked,
+                money(t.predicted_spend),
+                interval(t.spend, money),
+                interval(t.error, lambda value: f"{value:+.1%}"),
+                f"{t.predicted_accuracy:.3f}",
+                interval(t.accuracy),
+            )
+        else:
+            cells = (
+                asked,
+                f"{t.predicted_accuracy:.3f}",
+                interval(t.accuracy),
+                signed(t.error, 100),
+                money(t.predicted_spend),
+                interval(t.spend, money),
+            )
+        (rows if t.limit == "budget" else floors).append((t.method, *cells))
+    columns = ("predicted spend", "realised spend", "error", "predicted accuracy", "realised accuracy")
+    yield Table(("method", "budget per query", *columns), tuple(rows))
+    yield Paragraph("Accuracy floors, as shares of the best single model's accuracy on the train split; errors in points.")
+    columns = ("predicted accuracy", "realised accuracy", "realised less predicted", "predicted spend", "realised spend")
+    yield Table(("method", "floor", *columns), tuple(floors))
+
+
+def _capacity(report: Report) -> Iterator[Block]:
+    if not report.capacity:
+        return
+    yield Heading(2, "When models are full")
+    yield Paragraph(
+        f"Global plans on the predictions of {report.subject} against per-query rules (the most acc - λ·cost) that fall "
+        "back to the "
+        "next model when one is full: in order of arrival, and the best pair first. All at the same spend per query, λ "
+        "swept on the "
+        "test split itself, so that each rule is at its best. Points of accuracy, paired."
+    )
+    for scenario in report.capacity:
+        yield Heading(3, scenario.name[0].upper() + scenario.name[1:])
+        rows = [("global plans, accuracy", *(interval(value) for value in scenario.accuracy))]
+        for rule in scenario.rules:
+            rows.append((f"{rule.name}, accuracy", *(interval(value) for value in rule.accuracy)))
+            rows.append(("global less that", *(signed(value, 100) for value in rule.behind_by)))
+        yield Table(("at a spend per query of", *(money(spend) for spend in scenario.spends)), tuple(rows))
+
+
+def _singles(report: Report) -> Iterator[Block]:
+    yield Heading(2, "Single models")
+    ranked = sorted(report.singles, key=lambda single: -single.accuracy.value)
+    cut = f" The {SINGLES_SHOWN} most accurate of {len(ranked)}; report.json has all." if len(ranked) > SINGLES_SHOWN else ""
+    yield Paragraph(f"Each answering everything.{cut}")
+    columns = ("model", "accuracy", "cost per query") if report.data.has_cost else ("model", "accuracy")
+    rows = [(s.model, interval(s.accuracy), interval(s.cost, money))[: len(columns)] for s in ranked[:SINGLES_SHOWN]]
+    yield Table(columns, tuple(rows))
+
+
+def _definitions(report: Report) -> Iterator[Block]:
+    yield Heading(2, "Definitions")
+    losses = (
+        "log-loss: mean of -(a log p + (1 - a) log(1 - p)) over observed pairs of query and model, p clipped to [1e-6, 1 "
+        "- 1e-6]; "
+        "Brier score: mean of (p - a)².",
+        f"calibration error: {BINS} bins of equal width in the prediction; mean distance of predicted and observed mean, "
+        "by pairs.",
+    )
+    if not report.methods:
+        yield Items(losses)
+        return
+    yield Items(
+        (
+            "cost to match: the least cost at which the curve first reaches the best single model's accuracy, as a share "
+            "of that "
+            "model's cost; ∞ where it never does.",
+            "hull area: mean height of the realised upper hull (trapezoid rule) between the cost of the cheapest and of "
+            "the dearest "
+            "single model; the cheapest single model is a point of every curve. Vertices are chosen on the test split "
+            "and kept in "
+            "the resamples.",
+            "AIQ, code: as RouterBench's evaluation code computes it: area under the non-decreasing hull, extended flat "
+            "to the "
+            "largest hull cost among all methods here, divided by that cost; so it depends on what is compared, and what "
+            "lies left "
+            "of the first point counts as zero. On the test split as a whole, where the code averages over its tasks.",
+            "AIQ, paper: the same area divided by the distance from the first point to that largest cost.",
+            "gap to hindsight: hull area of hindsight less that of the method.",
+            "target error: mean over the budgets of the absolute relative error of the spend.",
+            *losses,
+        )
+    )
+
+
+def interval(estimate: Estimate, word: object = None) -> str:
+    """A figure with its interval, three decimals unless `word` says otherwise.
+
+    Examples
+    --------
+    >>> interval(Estimate(0.81234, 0.79, 0.83))
+    '0.812 (0.790–0.830)'
+    """
+    say = word if callable(word) else _decimals
+    if math.isnan(estimate.value):
+        return "–"
+    if math.isnan(estimate.low):
+        return str(say(estimate.value))
+    return f"{say(estimate.value)} ({say(estimate.low)}–{say(estimate.high)})"
+
+
+def signed(estimate: Estimate, scale: float = 1.0) -> str:
+    """A difference with its sign and interval.
+
+    Examples
+    --------
+    >>> signed(Estimate(0.0123, -0.004, 0.03), 100)
+    '+1.2 (-0.4 to +3.0)'
+    """
+    if math.isnan(estimate.value):
+        return "–"
+    digits = 1 if scale == 100 else 3
+    value, low, high = (f"{scale * v:+.{digits}f}" for v in (estimate.value, estimate.low, estimate.high))
+    return f"{value} ({low} to {high})"
+
+
+def money(value: float) -> str:
+    """Three significant digits.
+
+    Examples
+    --------
+    >>> money(0.00085432), money(12.345)
+    ('0.000854', '12.3')
+    """
+    return (
+        np.format_float_positional(value, precision=3, unique=False, fractional=False, trim="-")
+        if value > 0
+        else f"{value:g}"
+    )
+
+
+def _decimals(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _share(estimate: Estimate) -> str:
+    def word(value: float) -> str:
+        return "∞" if math.isinf(value) else f"{value:.0%}"
+
+    return interval(estimate, word)
+
+
+def _single_cost(report: Report) -> float:
+    return next(single.cost.value for single in report.singles if single.model == report.best_single)

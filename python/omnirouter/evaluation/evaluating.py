@@ -1,0 +1,224 @@
+"""`evaluate`: fit on the train split, route the test split, compare with everything a sceptic would try first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnirouter.evaluation.bootstrap import Estimate, Resamples, estimate
+from omnirouter.evaluation.comparing import compare, steps_of
+from omnirouter.evaluation.encoding import RememberingEncoder
+from omnirouter.evaluation.exam import Exam, set_exam
+from omnirouter.evaluation.fitting import FOLDS, KINDS, Forecast, fit_predictor, forecast, held_out_forecast
+from omnirouter.evaluation.report import REPORT, Report
+from omnirouter.evaluation.results import Data, Difference, Single
+from omnirouter.evaluation.scores import Scores, score
+from omnirouter.folder import check_replaceable
+from omnirouter.outcomes import Outcomes
+from omnirouter.pool import Pool
+from omnirouter.predictor import Encoder, embedded_encoder
+from omnirouter.predictor.base import Progress
+from omnirouter.router import Router
+
+__all__ = ["evaluate"]
+
+
+class _Steps:
+    """Counts the long steps, for a progress bar."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self.done, self.total, self.progress = 0, total, progress
+
+    def __call__(self) -> None:
+        self.done += 1
+        if self.progress is not None:
+            self.progress(min(self.done, self.total), self.total)
+
+
+def evaluate(
+    outcomes: Outcomes,
+    router: Router | None = None,
+    pool: Pool | None = None,
+    *,
+    out: str | Path | None = None,
+    predictors: Sequence[str] | None = None,
+    encoder: Encoder | str | Path | None = None,
+    points: int = 24,
+    resamples: int = 1000,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Report:
+    """Measure what routing is worth on outcomes that were not learned from.
+
+    Accuracy and cost are **realised**: looked up in the test split, never predicted, unless a figure says predicted. Methods
+    are compared at the same spend. The first predictor is the one in question; per-query rules use its predictions too.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+        With splits ``"train"`` and ``"test"``; without a split, a hash of the prompts with `seed` makes one. Data without
+        costs gets accuracy figures only.
+    router : Router, optional
+        The router in question, fitted elsewhere; it must not have seen the test split. Default: one fitted on the train
+        split.
+    pool : Pool, optional
+        The models to route to, and prices by which answers are charged where the outcomes know their tokens.
+        Default: the router's pool, else all models, at logged costs.
+    out : str or Path, optional
+        Folder to write; see `Report.write`.
+    predictors : sequence of str, optional
+        Kinds to fit on the train split, the one in question first. Default: all kinds; beside a given router, ``("knn",)``.
+    encoder : Encoder, str or Path, optional
+        As in `Router.fit`. Default: the router's, else the embedded one.
+    points : int
+        Budgets of each curve, in equal ratios from the least possible spend to that of the most accurate plan.
+    resamples : int
+        Bootstrap draws over the test queries, for the intervals.
+    seed : int
+        Of the draws, and of a split that has to be made.
+    progress : callable, optional
+        Called as ``progress(done, total)`` after each fit and solve.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad input; see also `set_exam` for what outcomes must have.
+    PoolError, PredictorError
+        As in `Router.fit`.
+
+    Notes
+    -----
+    Deterministic for the same input, seed and versions.
+
+    Examples
+    --------
+    >>> from omnirouter.demo import simulate
+    >>> report = evaluate(simulate(120, seed=0), points=4, resamples=50)
+    >>> [method.name for method in report.methods][:2]
+    ['knn', 'lambda-tuned']
+    """
+    if not isinstance(outcomes, Outcomes):
+        raise TypeError(f"outcomes is {type(outcomes).__name__}, expected Outcomes; Outcomes.read(path) reads a file")
+    if out is not None:
+        check_replaceable(Path(out), REPORT)
+    kinds = tuple(predictors) if predictors is not None else (KINDS if router is None else ("knn",))
+    if points < 2:
+        raise ValueError(f"points is {points}, expected at least 2")
+    if not kinds and router is None:
+        raise ValueError("predictors is empty and there is no router, expected one of them")
+    pool = pool if pool is not None or router is None else router.pool
+    names = router.models if router is not None else None if pool is None else pool.names
+    exam = set_exam(outcomes, names, pool, seed)
+    n_forecasts = len(kinds) + (router is not None)
+    solving = 0 if exam.cost is None else steps_of(n_forecasts, points) + (FOLDS if router is None else 0)
+    steps = _Steps(2 * len(kinds) + (router is not None) + solving, progress)
+    kept = _encoder(encoder, router)
+
+    forecasts, notes = [], list(exam.notes)
+    if router is not None:
+        forecasts.append(forecast("router", router.predictor, exam.test))
+        steps()
+    for kind in kinds:
+        predictor = fit_predictor(kind, exam.train, pool, kept)
+        steps()
+        forecasts.append(forecast(kind, predictor, exam.test))
+        steps()
+    scores = [_scores(own.name, own.acc, exam, resamples, seed) for own in forecasts]
+    scores.append(_scores("model means", _model_means(exam), exam, resamples, seed))
+    draws = Resamples(len(exam.rows), resamples, seed)
+    data = Data(
+        train=len(exam.train),
+        test=len(exam.test),
+        judged=len(exam.rows),
+        models=exam.models,
+        has_cost=exam.cost is not None,
+        resamples=resamples,
+        seed=seed,
+    )
+    forecasts = [own.of(exam.rows) for own in forecasts]
+    if exam.cost is None:
+        notes.append("The outcomes have no cost: accuracy figures only, no curves, budgets or capacities.")
+        report = _without_cost(data, notes, exam, forecasts, scores, draws)
+    else:
+        tuning: Forecast | None
+        if router is not None:
+            tuning = forecast("router", router.predictor, exam.train)
+            notes.append(
+                "The multiplier is tuned on the router's own predictions for the train split, which it may have learned "
+                "from."
+            )
+        else:
+            tuning = held_out_forecast(kinds[0], exam, pool, kept, steps)
+        if tuning is None:
+            notes.append("The multiplier could not be tuned: some model was observed in one third of the train split only.")
+        found = compare(exam, forecasts, tuning, draws, points, steps)
+        report = Report(
+            subject=forecasts[0].name,
+            data=data,
+            notes=tuple(notes),
+            singles=_singles(exam, draws),
+            scores=tuple(scores),
+            **found,
+        )
+    if out is not None:
+        report.write(out)
+    return report
+
+
+def _encoder(encoder: Encoder | str | Path | None, router: Router | None) -> RememberingEncoder:
+    if encoder is None:
+        return RememberingEncoder(router.predictor.encoder_ if router is not None else embedded_encoder())
+    return RememberingEncoder(encoder if isinstance(encoder, Encoder) else Encoder.load(encoder))
+
+
+def _scores(name: str, predicted: NDArray[np.float64], exam: Exam, resamples: int, seed: int) -> Scores:
+    return score(name, exam.models, predicted, exam.test.acc, Resamples(len(exam.test), resamples, seed))
+
+
+def _model_means(exam: Exam) -> NDArray[np.float64]:
+    """The least that a predictor must beat: each model's mean on the train split, whatever the query."""
+    return np.broadcast_to(np.nanmean(exam.train.acc, axis=0), exam.test.acc.shape)
+
+
+def _singles(exam: Exam, draws: Resamples) -> tuple[Single, ...]:
+    acc = draws.means(exam.acc)
+    cost = None if exam.cost is None else draws.means(exam.cost)
+    missing = Estimate(float("nan"), float("nan"), float("nan"))
+    return tuple(
+        Single(name, estimate(acc[:, j]), missing if cost is None else estimate(cost[:, j]))
+        for j, name in enumerate(exam.models)
+    )
+
+
+def _without_cost(
+    data: Data, notes: list[str], exam: Exam, forecasts: list[Forecast], scores: list[Scores], draws: Resamples
+) -> Report:
+    """Each predictor's most accurate model for every query, against the best single model."""
+    rows = np.arange(len(exam.acc))
+    single = draws.means(exam.acc)
+    best = int(single[0].argmax())
+    differences, argmax = [], []
+    for own in forecasts:
+        chosen = draws.means(exam.acc[rows, own.acc.argmax(axis=1)][:, None])[:, 0]
+        argmax.append((own.name, estimate(chosen)))
+        gain = estimate(chosen - single[:, best])
+        differences.append(Difference(own.name, f"best single model ({exam.models[best]})", 1.0, gain))
+    argmax.append(("hindsight", estimate(draws.means(exam.acc.max(axis=1)[:, None])[:, 0])))
+    return Report(
+        subject=forecasts[0].name,
+        data=data,
+        notes=tuple(notes),
+        shares=(),
+        singles=_singles(exam, draws),
+        best_single=exam.models[best],
+        scores=tuple(scores),
+        argmax=tuple(argmax),
+        differences=tuple(differences),
+    )

@@ -1,0 +1,191 @@
+"""The exam: what is learned from, what is routed, and where the truth can be looked up."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnirouter.outcomes import Outcomes
+from omnirouter.pool import Pool
+
+__all__ = ["Exam", "hash_split", "set_exam"]
+
+TRAIN_SHARE = 0.7
+LEAST_TEST = 10
+NAMED = 5  # models that a note names before it says "and k more"
+
+
+@dataclass(frozen=True, eq=False)
+class Exam:
+    """Train and test outcomes of the same m models, and the test queries whose truth is complete.
+
+    Attributes
+    ----------
+    train, test : Outcomes
+        Columns in the order of `models`; their `cost` is what is charged, and None where the data has no cost.
+    rows : (n,) int64
+        Rows of `test` on which every model's score (and cost) is known: only there can any plan be looked up.
+    notes : tuple of str
+        What a reader must know: a split that was made, models or queries that were left out.
+    """
+
+    train: Outcomes
+    test: Outcomes
+    rows: NDArray[np.int64]
+    notes: tuple[str, ...]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the m models."""
+        return self.test.models
+
+    @property
+    def acc(self) -> NDArray[np.float64]:
+        """Realised scores of the n queries of `rows`, (n, m)."""
+        return self.test.acc[self.rows]
+
+    @property
+    def cost(self) -> NDArray[np.float64] | None:
+        """Realised cost of the n queries of `rows`, (n, m) money, or None where the data has no cost."""
+        return None if self.test.cost is None else self.test.cost[self.rows]
+
+
+def hash_split(prompts: Sequence[str], seed: int, share: float = TRAIN_SHARE) -> tuple[str, ...]:
+    """Assign each prompt to ``"train"`` or ``"test"`` by a hash of its text and the seed; equal prompts go together.
+
+    Examples
+    --------
+    >>> hash_split(["a", "b", "a", "c"], seed=0)
+    ('train', 'test', 'train', 'test')
+    """
+
+    def part(prompt: str) -> str:
+        digest = hashlib.sha256(f"{seed}:{prompt}".encode()).digest()
+        return "train" if int.from_bytes(digest[:8], "big") < share * 2**64 else "test"
+
+    return tuple(part(prompt) for prompt in prompts)
+
+
+def set_exam(outcomes: Outcomes, models: Sequence[str] | None, pool: Pool | None, seed: int) -> Exam:
+    """Divide outcomes into what is learned from and what is routed.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+        With the splits ``"train"`` and ``"test"``, or without a split: then 70 % of the prompts, chosen by a hash
+        with `seed`, are the train split.
+    models : sequence of str or None
+        The models to route to; None takes all, but where some models have a cost, only those.
+    pool : Pool or None
+        Prices; a model whose input and output tokens are known is charged by them instead of its logged cost.
+    seed : int
+        Of the hash.
+
+    Raises
+    ------
+    ValueError
+        For splits of other names, fewer than two models, a model without a known cost where others have one, or too few
+        test queries on which every model is observed.
+    """
+    notes: list[str] = []
+    outcomes, note = _with_split(outcomes, seed)
+    notes += note
+    outcomes = replace(outcomes, cost=_charged(outcomes, pool))
+    if models is None:
+        models, note = _models_with_cost(outcomes)
+        notes += note
+    known = outcomes.observed[:, [_column(outcomes, name) for name in models]].any(axis=1)
+    if not known.any():
+        raise ValueError("outcomes have no observed score of any of the models")
+    if not known.all():
+        notes.append(f"{(~known).sum():,} queries on which none of the models was observed are left out.")
+    outcomes = outcomes.take(known).with_models(models)
+    if outcomes.n_models < 2:
+        raise ValueError(f"there is one model to route to, {outcomes.models[0]!r}, expected at least two")
+    train, test = outcomes.select(split="train"), outcomes.select(split="test")
+    if outcomes.cost is not None:
+        for j, name in enumerate(outcomes.models):
+            if np.isnan(outcomes.cost[:, j]).all():
+                raise ValueError(
+                    f"the cost of model {name!r} is unknown, while others have one; leave it out, or give its prices"
+                )
+    complete = test.observed.all(axis=1)
+    if test.cost is not None:
+        complete &= ~np.isnan(test.cost).any(axis=1)
+    rows = np.flatnonzero(complete)
+    if len(rows) < LEAST_TEST:
+        raise ValueError(_too_few(test, len(rows)))
+    if len(rows) < len(test):
+        what = "score" if test.cost is None else "score and cost"
+        notes.append(
+            f"Plans are judged on {len(rows):,} of {len(test):,} test queries, those on which the {what} of every model is "
+            "known: only observed pairs can be looked up. They may differ from the others."
+        )
+    return Exam(train, test, rows, tuple(notes))
+
+
+def _with_split(outcomes: Outcomes, seed: int) -> tuple[Outcomes, list[str]]:
+    if outcomes.split is None:
+        split = hash_split(outcomes.prompts, seed)
+        if len(set(split)) < 2:
+            raise ValueError(f"outcomes have {len(outcomes)} queries, too few to divide them into train and test")
+        note = (
+            f"The outcomes have no split: {TRAIN_SHARE:.0%} of the prompts, by a hash with seed {seed}, are the train split."
+        )
+        return replace(outcomes, split=split), [note]
+    if not {"train", "test"} <= set(outcomes.split):
+        found = ", ".join(repr(name) for name in sorted(set(outcomes.split)))
+        raise ValueError(f"outcomes have the split {found}, expected 'train' and 'test', or no split at all")
+    return outcomes, []
+
+
+def _charged(outcomes: Outcomes, pool: Pool | None) -> NDArray[np.float64] | None:
+    """What each answer costs: by the pool's prices where a model's tokens are known, else as logged."""
+    cost = None if outcomes.cost is None else outcomes.cost.copy()
+    if pool is None or outcomes.input_tokens is None or outcomes.output_tokens is None:
+        return cost
+    if cost is None:
+        cost = np.full(outcomes.acc.shape, np.nan)
+    columns = [_column(outcomes, name) for name in pool.names]
+    priced = pool.cost(outcomes.input_tokens[:, columns], outcomes.output_tokens[:, columns])
+    for j, own in zip(columns, priced.T, strict=True):
+        if not np.isnan(own).all():
+            cost[:, j] = own
+    return cost
+
+
+def _column(outcomes: Outcomes, name: str) -> int:
+    if name not in outcomes.models:
+        raise ValueError(f"outcomes have no model {name!r}; they have {_some(outcomes.models)}")
+    return outcomes.models.index(name)
+
+
+def _models_with_cost(outcomes: Outcomes) -> tuple[tuple[str, ...], list[str]]:
+    if outcomes.cost is None:
+        return outcomes.models, []
+    unknown: list[bool] = np.asarray(np.isnan(outcomes.cost).all(axis=0)).tolist()
+    kept = tuple(name for name, lacks in zip(outcomes.models, unknown, strict=True) if not lacks)
+    gone = [name for name, lacks in zip(outcomes.models, unknown, strict=True) if lacks]
+    if not gone:
+        return kept, []
+    return kept, [f"{len(gone)} of {outcomes.n_models} models have no cost and are left out: {_some(gone)}."]
+
+
+def _too_few(test: Outcomes, rows: int) -> str:
+    holes = np.isnan(test.acc) if test.cost is None else np.isnan(test.acc) | np.isnan(test.cost)
+    worst = int(holes.mean(axis=0).argmax())
+    return (
+        f"only {rows} of {len(test)} test queries have the outcome of every model, expected at least {LEAST_TEST}: a "
+        "plan can be "
+        f"looked up only where its pairs were observed. Leave out models with holes (most: {test.models[worst]!r}, "
+        f"{holes[:, worst].mean():.0%} missing), or answer a sample of queries with every model"
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

@@ -1,0 +1,138 @@
+"""How good predicted accuracies are by themselves: log-loss, Brier score, calibration error, and the diagram behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnirouter.evaluation.bootstrap import Estimate, Resamples, estimate
+
+__all__ = ["BINS", "ModelScores", "Reliability", "Scores", "score"]
+
+BINS = 15
+CLIP = 1e-6  # of a predicted chance in the log-loss: a certain prediction that fails costs 13.8, not infinity
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """Bins of equal width in the predicted accuracy; NaN where a bin is empty.
+
+    Attributes
+    ----------
+    predicted, observed : (BINS,) float64
+        Means over the pairs of each bin.
+    count : (BINS,) int64
+        Pairs in each bin.
+    """
+
+    predicted: NDArray[np.float64]
+    observed: NDArray[np.float64]
+    count: NDArray[np.int64]
+
+
+class ModelScores(NamedTuple):
+    """Scores of one model's column; NaN where it was not observed."""
+
+    model: str
+    log_loss: float
+    brier: float
+    ece: float
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What one predictor's accuracies score over all observed pairs of the test split.
+
+    Attributes
+    ----------
+    predictor : str
+    log_loss : Estimate
+        Mean of ``-(a log p + (1 - a) log(1 - p))``, p clipped to [1e-6, 1 - 1e-6]; scores a between 0 and 1 are welcome.
+    brier : Estimate
+        Mean of ``(p - a)^2``.
+    ece : Estimate
+        Expected calibration error: mean over the pairs of the distance between predicted and observed mean in their bin.
+    per_model : tuple of ModelScores
+        Of each model alone, without intervals.
+    reliability : Reliability
+    """
+
+    predictor: str
+    log_loss: Estimate
+    brier: Estimate
+    ece: Estimate
+    per_model: tuple[ModelScores, ...]
+    reliability: Reliability
+
+
+def score(
+    predictor: str,
+    models: tuple[str, ...],
+    predicted: NDArray[np.float64],
+    acc: NDArray[np.float64],
+    draws: Resamples,
+) -> Scores:
+    """Score predicted accuracies.
+
+    Parameters
+    ----------
+    predictor : str
+        Its name.
+    models : tuple of str
+        The m columns.
+    predicted : (n, m) float64
+        In [0, 1].
+    acc : (n, m) float64
+        Observed scores; NaN where not observed, which counts for nothing.
+    draws : Resamples
+        Of the n queries.
+    """
+    seen = ~np.isnan(acc)
+    truth = np.where(seen, acc, 0.0)
+    p = np.clip(predicted, CLIP, 1 - CLIP)
+    loss = np.where(seen, -(truth * np.log(p) + (1 - truth) * np.log1p(-p)), 0.0)
+    square = np.where(seen, (predicted - truth) ** 2, 0.0)
+    per_model = []
+    for j, model in enumerate(models):
+        mine = seen[:, j]
+        if not mine.any():
+            per_model.append(ModelScores(model, float("nan"), float("nan"), float("nan")))
+            continue
+        own = _bins(predicted[mine, j])
+        off = np.bincount(own, predicted[mine, j] - acc[mine, j], minlength=BINS)
+        ece = float(np.abs(off).sum() / mine.sum())
+        per_model.append(ModelScores(model, float(loss[mine, j].mean()), float(square[mine, j].mean()), ece))
+    # Sums over the pairs of each query; a resample then needs sums of queries only.
+    n = len(acc)
+    columns = [loss.sum(axis=1), square.sum(axis=1), seen.sum(axis=1).astype(np.float64)]
+    bins = _bins(predicted)
+    query = np.repeat(np.arange(n), seen.sum(axis=1))
+    cell = query * BINS + bins[seen]
+    off = np.bincount(cell, (predicted - truth)[seen], minlength=n * BINS).reshape(n, BINS)
+    sampled = draws.means(np.column_stack([*columns, off]))
+    pairs = sampled[:, 2]
+    return Scores(
+        predictor,
+        log_loss=estimate(sampled[:, 0] / pairs),
+        brier=estimate(sampled[:, 1] / pairs),
+        ece=estimate(np.abs(sampled[:, 3:]).sum(axis=1) / pairs),
+        per_model=tuple(per_model),
+        reliability=_reliability(bins[seen], predicted[seen], acc[seen]),
+    )
+
+
+def _bins(predicted: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.minimum((predicted * BINS).astype(np.int64), BINS - 1)
+
+
+def _reliability(bins: NDArray[np.int64], predicted: NDArray[np.float64], acc: NDArray[np.float64]) -> Reliability:
+    count = np.bincount(bins, minlength=BINS)
+    whole = np.where(count > 0, count, 1)
+
+    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(count > 0, np.bincount(bins, values, minlength=BINS) / whole, np.nan)
+
+    return Reliability(mean(predicted), mean(acc), count)

@@ -1,0 +1,267 @@
+"""`evaluate` and its report, end to end on simulated outcomes."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from omnirouter import Model, Outcomes, Pool, Report, Router, evaluate
+from omnirouter.cli import main
+from omnirouter.demo import simulate
+from omnirouter.evaluation.exam import hash_split, set_exam
+
+FILES = {"report.json", "report.md", "report.html", "curve.png", "calibration.png", "targets.png", "capacity.png"}
+
+
+def labelled(n: int = 240, seed: int = 0) -> Outcomes:
+    outcomes = simulate(n, seed)
+    return replace(outcomes, split=hash_split(outcomes.prompts, seed=1))
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    return evaluate(labelled(), predictors=["knn"], points=8, resamples=100)
+
+
+def test_every_way_to_route_is_compared_on_the_same_queries(report: Report) -> None:
+    names = [method.name for method in report.methods]
+    assert names == ["knn", "lambda-tuned", "threshold", "zero router", "random", "hindsight"]
+    assert report.data.judged == report.data.test == len(labelled().select(split="test"))
+    hindsight = report.method("hindsight")
+    for method in report.methods:
+        assert method.hull_area.value <= hindsight.hull_area.value + 1e-3
+        assert all(0 <= accuracy <= 1 for accuracy in method.accuracy)
+        for at, best in zip(method.accuracy_at, hindsight.accuracy_at, strict=True):
+            assert not at.value > best.value + 1e-3
+    assert hindsight.gap_to_hindsight.value == 0
+    assert report.method("zero router").cost_to_match.value == pytest.approx(1.0)
+    with pytest.raises(KeyError, match="no method 'oracle'; there are knn, lambda-tuned"):
+        report.method("oracle")
+
+
+def test_accuracy_and_cost_are_looked_up_not_predicted(report: Report) -> None:
+    test = labelled().select(split="test")
+    best = int(test.acc.mean(axis=0).argmax())
+    assert report.best_single == test.models[best]
+    for single, acc, cost in zip(report.singles, test.acc.T, test.cost.T, strict=True):  # type: ignore[union-attr]
+        assert single.accuracy.value == pytest.approx(acc.mean())
+        assert single.cost.value == pytest.approx(cost.mean())
+        assert single.accuracy.low <= single.accuracy.value <= single.accuracy.high
+    router = Router.fit(labelled().select(split="train"))
+    target = next(t for t in report.targets if t.method == "knn" and t.limit == "budget" and t.share == 0.5)
+    assert target.asked == pytest.approx(0.5 * test.cost[:, best].mean())  # type: ignore[index]
+    routing = router.route(test.prompts, budget=target.asked * len(test), rel_gap=1e-3)
+    plan = routing.solution.raise_for_status().assignment
+    rows = np.arange(len(test))
+    assert target.accuracy.value == pytest.approx(test.acc[rows, plan].mean())
+    assert target.spend.value == pytest.approx(test.cost[rows, plan].mean())  # type: ignore[index]
+    assert target.predicted_accuracy == pytest.approx(routing.solution.accuracy)
+    promise = min(target.asked, target.predicted_spend)
+    assert target.error.value == pytest.approx(target.spend.value / promise - 1)
+
+
+def test_differences_are_those_of_the_curves_at_the_same_spend(report: Report) -> None:
+    own, zero = report.method("knn"), report.method("zero router")
+    for share, a, b in zip(report.shares, own.accuracy_at, zero.accuracy_at, strict=True):
+        found = next(d for d in report.differences if d.against == "zero router" and d.share == share)
+        assert found.difference.value == pytest.approx(a.value - b.value)
+        low, high = found.difference.low, found.difference.high
+        assert found.verdict == ("ahead" if low > 0 else "behind" if high < 0 else "level")
+
+
+def test_global_plans_keep_to_the_caps_and_rules_fill_them_in_turn(report: Report) -> None:
+    assert [scenario.name[:4] for scenario in report.capacity] == ["each", "rate"]
+    for scenario in report.capacity:
+        assert sum(scenario.load) == report.data.judged
+        assert all(load <= cap for load, cap in zip(scenario.load, scenario.caps, strict=True))
+        assert len(scenario.rules) == 2
+        for rule in scenario.rules:
+            for best, own, less in zip(scenario.accuracy, rule.accuracy, rule.behind_by, strict=True):
+                assert less.value == pytest.approx(best.value - own.value)
+
+
+def test_the_same_seed_gives_the_same_report(report: Report) -> None:
+    again = evaluate(labelled(), predictors=["knn"], points=8, resamples=100)
+    assert again.to_dict() == report.to_dict()
+
+
+def test_progress_counts_to_its_end() -> None:
+    seen: list[tuple[int, int]] = []
+    evaluate(
+        labelled(120), predictors=["knn"], points=3, resamples=20, progress=lambda done, total: seen.append((done, total))
+    )
+    assert [done for done, _ in seen] == list(range(1, len(seen) + 1))
+    assert seen[-1][0] == seen[-1][1]
+
+
+def test_the_command_writes_all_files_and_the_page_needs_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labelled(160).write(tmp_path / "outcomes.parquet")
+    command = [
+        "evaluate",
+        str(tmp_path / "outcomes.parquet"),
+        "--out",
+        str(tmp_path / "out"),
+        "--resamples",
+        "50",
+        "--points",
+        "4",
+    ]
+    assert main([*command, "--predictor", "knn"]) == 0
+    shown = capsys.readouterr().out
+    assert "zero router" in shown
+    assert "wrote report.json" in shown
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 4
+    assert not re.findall(r"(?:src|href)=\"(?!data:)", page)
+    assert "http" not in page
+    assert "<script" not in page
+    words = (tmp_path / "out" / "report.md").read_text()
+    assert all(f"({name})" in words for name in FILES if name.endswith(".png"))
+    found = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert found["subject"] == "knn"
+    replace(labelled(120), cost=None, output_tokens=None).write(tmp_path / "outcomes.parquet")
+    assert main([*command, "--predictor", "knn", "--json"]) == 0  # replaces the older report
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["methods"] == []
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES - {"curve.png", "targets.png", "capacity.png"}
+
+
+def test_a_file_or_a_foreign_folder_in_the_way_is_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labelled(100).write(tmp_path / "outcomes.parquet")
+    (tmp_path / "taken").write_text("mine")
+    command = ["evaluate", str(tmp_path / "outcomes.parquet"), "--out"]
+    assert main([*command, str(tmp_path / "taken")]) == 2
+    assert "which is a file, expected a folder" in capsys.readouterr().err
+    assert main([*command, str(tmp_path)]) == 2
+    assert "a folder with other files in it" in capsys.readouterr().err
+    with pytest.raises(FileExistsError, match="taken is a file"):
+        evaluate(labelled(100), out=tmp_path / "taken")
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_without_matplotlib_the_report_comes_without_plots_and_says_so(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    report.write(tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.json", "report.md", "report.html"}
+    for name in ("report.md", "report.html"):
+        words = (tmp_path / "out" / name).read_text()
+        assert "There are no plots" in words
+        assert "omnirouter[plot]" in words
+        assert ".png" not in words
+
+
+def test_a_split_is_made_where_there_is_none_and_it_is_said() -> None:
+    outcomes = simulate(300, seed=0)
+    found = evaluate(outcomes, predictors=["knn"], points=3, resamples=20, seed=3)
+    assert "no split: 70% of the prompts, by a hash with seed 3" in found.notes[0]
+    split = hash_split(outcomes.prompts, seed=3)
+    assert found.data.train == split.count("train")
+    assert 0.6 < split.count("train") / 300 < 0.8
+    with pytest.raises(ValueError, match="split 'dev', expected 'train' and 'test'"):
+        evaluate(replace(outcomes, split=("dev",) * 300))
+
+
+def test_equal_prompts_stay_on_one_side_of_a_split() -> None:
+    split = hash_split([f"prompt {i % 50}" for i in range(200)], seed=0)
+    assert all(split[i] == split[i % 50] for i in range(200))
+    assert split != hash_split([f"prompt {i % 50}" for i in range(200)], seed=1)
+
+
+def test_without_costs_there_are_accuracies_and_a_word_about_it(tmp_path: Path) -> None:
+    outcomes = replace(labelled(), cost=None, output_tokens=None)
+    found = evaluate(outcomes, predictors=["knn"], resamples=100, out=tmp_path / "out")
+    assert any("have no cost: accuracy figures only" in note for note in found.notes)
+    assert found.methods == found.targets == found.capacity == ()
+    test = outcomes.select(split="test")
+    assert dict(found.argmax)["hindsight"].value == pytest.approx(test.acc.max(axis=1).mean())
+    difference = found.differences[0]
+    assert difference.difference.value == pytest.approx(
+        dict(found.argmax)["knn"].value - max(single.accuracy.value for single in found.singles)
+    )
+    assert {score.predictor for score in found.scores} == {"knn", "model means"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES - {"curve.png", "targets.png", "capacity.png"}
+    words = (tmp_path / "out" / "report.md").read_text()
+    assert "accuracy figures only" in words
+    assert "cost per query" not in words
+
+
+def test_models_without_a_cost_are_left_out_and_named() -> None:
+    outcomes = labelled(160)
+    cost = outcomes.cost.copy()  # type: ignore[union-attr]
+    cost[:, 2] = np.nan
+    found = evaluate(replace(outcomes, cost=cost), predictors=["knn"], points=3, resamples=20)
+    assert found.notes == ("1 of 6 models have no cost and are left out: coder-14b.",)
+    assert "coder-14b" not in found.data.models
+
+
+def test_plans_are_judged_where_all_outcomes_are_known() -> None:
+    outcomes = labelled(200)
+    acc = outcomes.acc.copy()
+    test = np.flatnonzero(np.array(outcomes.split) == "test")
+    acc[test[::3], 1] = np.nan
+    found = evaluate(replace(outcomes, acc=acc), predictors=["knn"], points=3, resamples=20)
+    whole = [i for i in test if i not in set(test[::3])]
+    assert (found.data.test, found.data.judged) == (len(test), len(whole))
+    assert f"judged on {len(whole)} of {len(test)} test queries" in found.notes[0]
+    assert found.singles[0].accuracy.value == pytest.approx(outcomes.acc[whole, 0].mean())
+
+
+def test_too_many_holes_are_refused_with_the_model_that_has_most() -> None:
+    outcomes = labelled(120)
+    acc = outcomes.acc.copy()
+    test = np.flatnonzero(np.array(outcomes.split) == "test")
+    acc[test[5:], 1] = np.nan
+    with pytest.raises(ValueError, match=r"only 5 of \d+ test queries .* \(most: 'small-8b', \d+% missing\)"):
+        evaluate(replace(outcomes, acc=acc))
+
+
+def test_a_given_router_is_the_one_in_question() -> None:
+    outcomes = labelled(160)
+    router = Router.fit(outcomes.select(split="train"))
+    found = evaluate(outcomes, router, points=3, resamples=20)
+    assert found.subject == "router"
+    assert [method.name for method in found.methods][:2] == ["router", "knn"]
+    assert found.method("router").accuracy == found.method("knn").accuracy  # fitted alike
+    assert any("may have learned from" in note for note in found.notes)
+
+
+def test_a_pool_chooses_the_models_and_charges_its_prices() -> None:
+    outcomes = labelled(160)
+    tokens = replace(outcomes, cost=None, input_tokens=np.full(outcomes.acc.shape, 10.0))
+    pool = Pool([Model("medium-32b", 1e-3, 2e-3), Model("nano-1b", 1e-4, 0.0)])
+    exam = set_exam(tokens, pool.names, pool, seed=0)
+    assert exam.models == pool.names
+    written = outcomes.select(split="test").output_tokens
+    assert exam.cost is not None
+    np.testing.assert_allclose(exam.cost[:, 0], 0.01 + 2e-3 * written[:, 3])  # type: ignore[index]
+    np.testing.assert_allclose(exam.cost[:, 1], 1e-3)
+    found = evaluate(tokens, pool=pool, predictors=["knn"], points=3, resamples=20)
+    assert found.data.models == pool.names
+    with pytest.raises(ValueError, match="outcomes have no model 'gpt'"):
+        evaluate(outcomes, pool=Pool([Model("gpt", 1.0, 1.0), Model("nano-1b", 1.0, 1.0)]))
+
+
+def test_bad_arguments_are_refused() -> None:
+    with pytest.raises(TypeError, match="outcomes is str, expected Outcomes"):
+        evaluate("outcomes.parquet")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="predictors names 'oracle', expected some of"):
+        evaluate(labelled(100), predictors=["oracle"])
+    with pytest.raises(ValueError, match="predictors is empty"):
+        evaluate(labelled(100), predictors=[])
+    with pytest.raises(ValueError, match="resamples is 0"):
+        evaluate(labelled(100), predictors=["knn"], resamples=0)
+    with pytest.raises(ValueError, match="one model to route to, 'nano-1b'"):
+        evaluate(labelled(100).with_models(["nano-1b"]))
