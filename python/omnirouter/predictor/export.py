@@ -133,7 +133,7 @@ def export_encoder(
     >>> report.dim, report.max_length  # doctest: +SKIP
     (384, 256)
     """
-    encoder = _load(model)
+    encoder = load_model(model)
     return write_encoder(encoder, out, origin=str(model), int8=int8, progress=progress)
 
 
@@ -181,7 +181,7 @@ def _measured(report: ExportReport) -> dict[str, Any]:
     return {name: value for name, value in report.to_dict().items() if name not in ("folder", "size")}
 
 
-def _load(model: str | Path) -> Any:
+def load_model(model: str | Path) -> Any:
     """The model on a CPU, in float32."""
     local = Path(model).is_dir()
     if not local and (isinstance(model, Path) or str(model).startswith((".", "/", "~")) or str(model).count("/") > 1):
