@@ -53,7 +53,7 @@ bench-rust: ## criterion benches of the solver; no Python needed
 bench-python: $(TEST)/.built ## pytest-benchmark of the Python face
 	$(BIN)/python -m pytest benches/test_speed.py -o addopts="" --benchmark-only
 
-results: $(PEERS)/.built ## write docs/results.md: real outcome tables (DATA=folder) and all of make bench
+results: $(PEERS)/.built ## write docs/results.md: quality on real outcomes (DATA=folder) and all of make bench
 	$(PEERS)/bin/python benches/results.py $(or $(DATA),../shared/data) $(ARGS)
 
 lock: ## pin the environments again (needs uv)

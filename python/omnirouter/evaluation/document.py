@@ -178,10 +178,12 @@ def _capacity(report: Report) -> Iterator[Block]:
     yield Heading(2, "When models are full")
     yield Paragraph(
         f"Global plans on the predictions of {report.subject} against per-query rules (the most acc - λ·cost) that fall "
-        "back to the "
-        "next model when one is full: in order of arrival, and the best pair first. All at the same spend per query, λ "
-        "swept on the "
-        "test split itself, so that each rule is at its best. Points of accuracy, paired."
+        "back to "
+        "the next model when one is full: queries in a random order of arrival, and the best pair first. All at the same "
+        "spend "
+        "per query, λ swept on the test split itself, so that each rule is at its best. Differences in points of "
+        "accuracy, paired; "
+        "predicted: by the predictions at the same predicted spend, what the solver gains before predictions err."
     )
     for scenario in report.capacity:
         yield Heading(3, scenario.name[0].upper() + scenario.name[1:])
@@ -189,6 +191,7 @@ def _capacity(report: Report) -> Iterator[Block]:
         for rule in scenario.rules:
             rows.append((f"{rule.name}, accuracy", *(interval(value) for value in rule.accuracy)))
             rows.append(("global less that", *(signed(value, 100) for value in rule.behind_by)))
+            rows.append(("global less that, predicted", *(f"{100 * value:+.1f}" for value in rule.predicted_behind_by)))
         yield Table(("at a spend per query of", *(money(spend) for spend in scenario.spends)), tuple(rows))
 
 

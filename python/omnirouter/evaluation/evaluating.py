@@ -158,7 +158,7 @@ def evaluate(
             tuning = held_out_forecast(kinds[0], exam, pool, kept, steps)
         if tuning is None:
             notes.append("The multiplier could not be tuned: some model was observed in one third of the train split only.")
-        found = compare(exam, forecasts, tuning, draws, points, steps)
+        found = compare(exam, forecasts, tuning, draws, points, seed, steps)
         report = Report(
             subject=forecasts[0].name,
             data=data,

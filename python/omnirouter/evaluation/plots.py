@@ -103,8 +103,10 @@ def _curve(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
         axes.xaxis.set_major_formatter(lambda value, _: money(value))
         axes.xaxis.set_minor_formatter("")
         axes.set_xlim(right=cost.max() * 3)
-    low, high = min(mean.min(), min(subject.accuracy)), max(report.method("hindsight").accuracy)
-    axes.set_ylim(max(low, high - 0.6) - 0.02, high + 0.015)
+    # From the lowest curve up; single models far below it would only press the curves together.
+    low = min(min(report.method(name).accuracy) for name in (report.subject, "zero router", "random", "hindsight"))
+    high = max(report.method("hindsight").accuracy)
+    axes.set_ylim(low - 0.06 * (high - low), high + 0.03 * (high - low))
     _name_singles(axes, report)
     axes.set_xlabel("realised cost per query (money of the outcomes or of the pool)")
     axes.set_ylabel("realised accuracy (mean over queries)")
@@ -115,7 +117,7 @@ def _curve(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
         "that random mixes "
         f"reach (zero router). Dots: {report.subject} at {', '.join(f'{share:.0%}' for share in report.shares)} of the "
         "cost of the "
-        f"best single model, {report.best_single}."
+        f"best single model, {report.best_single}. Single models far below the curves are not shown."
     )
     return _png(figure), words
 
@@ -142,7 +144,8 @@ def _name_singles(axes: Any, report: Report) -> None:
         x, y = axes.transData.transform((spend, accuracy))
         lowest = min(y - 5.0, lowest - height)
         at = axes.transData.inverted().transform((x + 7.0, lowest))
-        axes.text(*at, named[spend], fontsize=7.5, ha="left", va="top")
+        box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6}
+        axes.text(*at, named[spend], fontsize=7.5, ha="left", va="top", clip_on=True, bbox=box, zorder=2.5)
 
 
 def _calibration(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:

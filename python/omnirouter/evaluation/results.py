@@ -137,11 +137,23 @@ class Target:
 
 @dataclass(frozen=True)
 class Rule:
-    """A per-query rule under capacities: its accuracy at the matched spends, and that of the global plan less its own."""
+    """A per-query rule under capacities, at the matched spends.
+
+    Attributes
+    ----------
+    name : str
+    accuracy : tuple of Estimate
+        Realised.
+    behind_by : tuple of Estimate
+        Realised accuracy of the global plan less that of the rule.
+    predicted_behind_by : tuple of float
+        The same in predicted accuracy at the same predicted spend: what the solver gains before predictions err.
+    """
 
     name: str
     accuracy: tuple[Estimate, ...]
     behind_by: tuple[Estimate, ...]
+    predicted_behind_by: tuple[float, ...]
 
 
 @dataclass(frozen=True)
