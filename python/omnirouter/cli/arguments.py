@@ -13,7 +13,7 @@ from typing import NoReturn
 from omnirouter import __version__
 from omnirouter.cli import commands
 from omnirouter.errors import OmniRouterError, SolveError
-from omnirouter.evaluation.fitting import KINDS
+from omnirouter.predictor.kinds import KINDS
 
 __all__ = ["run"]
 
@@ -154,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--predictor",
         action="append",
-        choices=KINDS,
+        choices=tuple(KINDS),
         help="what to fit on the train split, the one in question first; repeatable; default: all, beside a router 'knn'",
     )
     evaluate.add_argument("--points", type=int, default=24, help="budgets of each curve")

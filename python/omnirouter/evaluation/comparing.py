@@ -138,17 +138,17 @@ def _target(
     """What a plan (1, n) promised and what came of it; without a plan (0, n), nothing is defined."""
     if not len(plan):
         nan = float("nan")
-        return Target(own.name, limit, share, asked, nan, nan, NOT_DEFINED, NOT_DEFINED, NOT_DEFINED)
+        return Target(own.name, limit, share, asked, nan, nan, NOT_DEFINED, NOT_DEFINED, NOT_DEFINED, nan)
     curve = judge.curve(own.name, plan, (own.acc, own.cost))
     assert curve.predicted_cost is not None
     assert curve.predicted_accuracy is not None
     cost, accuracy = float(curve.predicted_cost[0]), float(curve.predicted_accuracy[0])
     if limit == "budget":
-        error = curve.cost[:, 0] / min(asked, cost) - 1
+        error, holds = curve.cost[:, 0] / min(asked, cost) - 1, curve.cost[1:, 0] <= asked
     else:
-        error = curve.accuracy[:, 0] - accuracy
+        error, holds = curve.accuracy[:, 0] - accuracy, curve.accuracy[1:, 0] >= asked
     spend, reached = estimate(curve.cost[:, 0]), estimate(curve.accuracy[:, 0])
-    return Target(own.name, limit, share, asked, cost, accuracy, spend, reached, estimate(error))
+    return Target(own.name, limit, share, asked, cost, accuracy, spend, reached, estimate(error), float(holds.mean()))
 
 
 def _errors(targets: list[Target]) -> dict[str, Estimate]:

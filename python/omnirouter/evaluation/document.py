@@ -138,20 +138,22 @@ def _targets(report: Report) -> Iterator[Block]:
     yield Paragraph(
         "Budgets as shares of the best single model's cost. Error: realised over promised spend, where the promise is "
         "the budget, "
-        "or the predicted spend where a plan leaves money over."
+        "or the predicted spend where a plan leaves money over. Kept: in how many of the resamples the spend is within "
+        "the budget."
     )
     rows: list[tuple[str, ...]] = []
     floors: list[tuple[str, ...]] = []
     for t in report.targets:
         asked = f"{money(t.asked)} ({t.share:.0%})" if t.limit == "budget" else f"{t.asked:.3f}"
         if math.isnan(t.predicted_spend):
-            cells = (asked, "no plan", "–", "–", "–", "–")
+            cells = (asked, "no plan", "–", "–", "–", "–", "–")
         elif t.limit == "budget":
             cells = (
                 asked,
                 money(t.predicted_spend),
                 interval(t.spend, money),
-                interval(t.error, lambda value: f"{value:+.1%}"),
+                _percents(t.error),
+                f"{t.kept:.0%}",
                 f"{t.predicted_accuracy:.3f}",
                 interval(t.accuracy),
             )
@@ -161,14 +163,22 @@ def _targets(report: Report) -> Iterator[Block]:
                 f"{t.predicted_accuracy:.3f}",
                 interval(t.accuracy),
                 signed(t.error, 100),
+                f"{t.kept:.0%}",
                 money(t.predicted_spend),
                 interval(t.spend, money),
             )
         (rows if t.limit == "budget" else floors).append((t.method, *cells))
-    columns = ("predicted spend", "realised spend", "error", "predicted accuracy", "realised accuracy")
+    columns = ("predicted spend", "realised spend", "error", "kept", "predicted accuracy", "realised accuracy")
     yield Table(("method", "budget per query", *columns), tuple(rows))
     yield Paragraph("Accuracy floors, as shares of the best single model's accuracy on the train split; errors in points.")
-    columns = ("predicted accuracy", "realised accuracy", "realised less predicted", "predicted spend", "realised spend")
+    columns = (
+        "predicted accuracy",
+        "realised accuracy",
+        "realised less predicted",
+        "kept",
+        "predicted spend",
+        "realised spend",
+    )
     yield Table(("method", "floor", *columns), tuple(floors))
 
 
@@ -268,6 +278,11 @@ def signed(estimate: Estimate, scale: float = 1.0) -> str:
         return "–"
     digits = 1 if scale == 100 else 3
     value, low, high = (f"{scale * v:+.{digits}f}" for v in (estimate.value, estimate.low, estimate.high))
+    return f"{value} ({low} to {high})"
+
+
+def _percents(estimate: Estimate) -> str:
+    value, low, high = (f"{v:+.1%}" for v in (estimate.value, estimate.low, estimate.high))
     return f"{value} ({low} to {high})"
 
 

@@ -122,6 +122,9 @@ class Target:
     error : Estimate
         For a budget ``realised / promised - 1``, where the promise is the budget, or the predicted spend where the plan
         leaves money over; for a floor the realised less the predicted accuracy.
+    kept : float
+        Share of the resamples in which the realised spend is at most the budget, or the realised accuracy at least
+        the floor.
     """
 
     method: str
@@ -133,6 +136,7 @@ class Target:
     spend: Estimate
     accuracy: Estimate
     error: Estimate
+    kept: float
 
 
 @dataclass(frozen=True)
