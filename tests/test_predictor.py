@@ -308,11 +308,14 @@ def test_an_unfitted_predictor_says_so(encoder: Encoder) -> None:
         KnnPredictor(encoder).predict(PROMPTS)
 
 
-@pytest.mark.parametrize("change", [{"kind": "oracle"}, {"k": "many"}, {"arrays": []}, {"amounts": ["gold"]}])
+@pytest.mark.parametrize(
+    "change", [{"kind": "oracle"}, {"settings": {"k": "many"}}, {"arrays": []}, {"settings": {"amounts": ["gold"]}}]
+)
 def test_a_damaged_description_is_refused(encoder: Encoder, tmp_path: Path, change: dict[str, Any]) -> None:
     saved = KnnPredictor(encoder).fit(make_outcomes()).save(tmp_path)
-    with pytest.raises((PredictorError, ValueError)):
-        KnnPredictor.load(tmp_path, saved | change, None)
+    settings = saved["settings"] | change.get("settings", {})
+    with pytest.raises(PredictorError):
+        KnnPredictor.load(tmp_path, saved | change | {"settings": settings}, None)
 
 
 def test_prediction_refuses_what_the_solver_could_not_use() -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from omnirouter.outcomes import Outcomes
 from omnirouter.outcomes.checks import check_filled, text_tuple
+from omnirouter.pool import Pool
 
 __all__ = ["Prediction", "Predictor", "Progress", "check_prompts"]
 
@@ -86,15 +89,23 @@ class Prediction:
 
 @runtime_checkable
 class Predictor(Protocol):
-    """Anything that predicts accuracy and cost of each of its models from the text of a prompt."""
+    """Anything that learns from outcomes to predict accuracy and cost of each model from the text of a prompt."""
 
     @property
     def models(self) -> tuple[str, ...]:
         """Names of the models, in the order of the columns of a prediction."""
         ...
 
+    def fit(self, outcomes: Outcomes, pool: Pool | None = None, *, progress: Progress | None = None) -> Predictor:
+        """Learn from past outcomes; returns itself."""
+        ...
+
     def predict(self, prompts: Sequence[str], *, progress: Progress | None = None) -> Prediction:
         """Predict accuracy and cost of every model on every prompt."""
+        ...
+
+    def save(self, folder: str | Path) -> dict[str, Any]:
+        """Write files into an existing folder; return what else is needed to open them, as plain data."""
         ...
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from omnirouter.errors import PoolError
 from omnirouter.pool import Pool
 
-__all__ = ["cost_source", "input_tokens"]
+__all__ = ["cost_source", "expected_cost", "input_tokens"]
 
 
 def cost_source(models: tuple[str, ...], pool: Pool | None, values: dict[str, NDArray[np.float64]]) -> tuple[str, ...]:
@@ -28,10 +30,40 @@ def cost_source(models: tuple[str, ...], pool: Pool | None, values: dict[str, ND
     return tuple(sources)
 
 
-def input_tokens(expected: NDArray[np.float64] | None, lengths: NDArray[np.float64], n_models: int) -> NDArray[np.float64]:
-    """Input tokens (n, m): as observed of the model, else like the other models, else our own count."""
-    if expected is None:
+def expected_cost(
+    amounts: Mapping[str, NDArray[np.float64]],
+    lengths: NDArray[np.float64],
+    pool: Pool | None,
+    sources: tuple[str, ...],
+) -> NDArray[np.float64]:
+    """Money (n, m): tokens times prices, or the logged cost, by the source of each model; NaN where unknown.
+
+    Parameters
+    ----------
+    amounts : mapping of str to (n, m) float64
+        ``"input_tokens"``, ``"output_tokens"`` and ``"cost"``, as far as they are known.
+    lengths : (n,) float64
+        Tokens of each prompt by our own count.
+    pool : Pool or None
+        The prices, where there are any.
+    sources : tuple of str
+        What `cost_source` returned.
+    """
+    by_price = np.array([source == "prices" for source in sources])
+    logged = amounts.get("cost")
+    if pool is None or not by_price.any():
+        assert logged is not None  # cost_source has refused models without any cost
+        return logged
+    read = input_tokens(amounts.get("input_tokens"), lengths, len(sources))
+    priced = pool.cost(read, amounts["output_tokens"])
+    return priced if logged is None else np.where(by_price, priced, logged)
+
+
+def input_tokens(known: NDArray[np.float64] | None, lengths: NDArray[np.float64], n_models: int) -> NDArray[np.float64]:
+    """Input tokens (n, m): as known of the model, else like the other models on that prompt, else our own count."""
+    if known is None:
         return np.repeat(lengths[:, None], n_models, axis=1)
-    known = ~np.isnan(expected[0])
-    others = expected[:, known].mean(axis=1) if known.any() else lengths
-    return np.where(known, expected, others[:, None])
+    seen = ~np.isnan(known)
+    count = seen.sum(axis=1)
+    others = np.where(count > 0, np.where(seen, known, 0.0).sum(axis=1) / np.maximum(count, 1), lengths)
+    return np.where(seen, known, others[:, None])

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from omnirouter.errors import PoolError, PredictorError
-from omnirouter.outcomes import Outcomes
-from omnirouter.pool import Pool
 from omnirouter.predictor.amounts import Amounts, calibration_rows
-from omnirouter.predictor.base import Prediction, Progress, check_prompts
-from omnirouter.predictor.costs import cost_source, input_tokens
-from omnirouter.predictor.embedded import embedded_encoder
+from omnirouter.predictor.costs import expected_cost
+from omnirouter.predictor.encoded import Encoded
 from omnirouter.predictor.encoder import Encoder
-from omnirouter.predictor.neighbours import Neighbours, shrunk_mean, unit_rows, weights_of
+from omnirouter.predictor.history import History
+from omnirouter.predictor.learned import Expected, LearnedPredictor, State
+from omnirouter.predictor.neighbours import Neighbours, shrunk_mean, weights_of
 
 __all__ = ["KnnPredictor"]
 
-AMOUNTS = ("input_tokens", "output_tokens", "cost")
 
-
-class KnnPredictor:
+class KnnPredictor(LearnedPredictor):
     """Accuracy, output length and cost of every model from the k most similar past prompts.
 
     Accuracy of model j on query i is the mean of the neighbours' observed scores, weighted by similarity and
@@ -68,6 +63,8 @@ class KnnPredictor:
     pool_ : Pool or None
     """
 
+    kind: ClassVar[str] = "knn"
+
     def __init__(
         self,
         encoder: Encoder | str | Path | None = None,
@@ -76,192 +73,27 @@ class KnnPredictor:
         shrinkage: float = 4.0,
         sharpness: float = 5.0,
     ) -> None:
-        self.encoder = encoder
+        super().__init__(encoder)
         self.k = k
         self.shrinkage = shrinkage
         self.sharpness = sharpness
 
-    @property
-    def models(self) -> tuple[str, ...]:
-        """Names of the models, in the order of the columns of a prediction."""
-        self._check_fitted()
-        return self.models_
-
-    def fit(self, outcomes: Outcomes, pool: Pool | None = None, *, progress: Progress | None = None) -> KnnPredictor:
-        """Learn from past outcomes.
-
-        Parameters
-        ----------
-        outcomes : Outcomes
-            The history; holes are allowed.
-        pool : Pool, optional
-            Models to predict and their prices; without it every model of the outcomes, at its logged costs.
-        progress : callable, optional
-            Called as ``progress(done, total)`` while the prompts are encoded.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        PoolError
-            When the pool names a model that the outcomes lack, or a model has neither prices with observed
-            output tokens nor a logged cost.
-        PredictorError
-            When a model has no observed score.
-        ValueError
-            For a parameter outside its range.
-        """
-        self._check_parameters()
-        if pool is not None:
-            missing = [name for name in pool.names if name not in outcomes.models]
-            if missing:
-                raise PoolError(
-                    f"the outcomes have no model {missing[0]!r}, which the pool names; "
-                    f"they have {', '.join(outcomes.models)}"
-                )
-            columns = [outcomes.models.index(name) for name in pool.names]
-            known = outcomes.observed[:, columns].any(axis=1)
-            if not known.any():
-                raise PredictorError("the outcomes have no observed score of any model of the pool")
-            outcomes = outcomes.take(known).with_models(pool.names)
-        seen = outcomes.observed
-        for name, column in zip(outcomes.models, seen.T, strict=True):
-            if not column.any():
-                raise PredictorError(f"model {name!r} has no observed score in the outcomes")
-        values = {name: matrix for name in AMOUNTS if (matrix := getattr(outcomes, name)) is not None}
-        sources = cost_source(outcomes.models, pool, values)
-
-        encoder = self.encoder
-        self.encoder_ = encoder if isinstance(encoder, Encoder) else Encoder.load(encoder) if encoder else embedded_encoder()
-        vectors, tokens = self.encoder_.encode_counted(outcomes.prompts, progress=progress)
-        self.models_ = outcomes.models
-        self.pool_ = pool
-        self.cost_source_ = sources
-        self.vectors_ = unit_rows(vectors)
-        self.acc_ = outcomes.acc.astype(np.float32)
-        count, total = seen.sum(axis=0), np.where(seen, outcomes.acc, 0.0).sum(axis=0)
-        self.acc_mean_ = (total + self.shrinkage * total.sum() / count.sum()) / (count + self.shrinkage)
-        self._fit_amounts(values, np.maximum(tokens, 1.0))
-        return self
-
-    def predict(self, prompts: Sequence[str], *, progress: Progress | None = None) -> Prediction:
-        """Predict accuracy, output tokens and cost of every model on every prompt.
-
-        Parameters
-        ----------
-        prompts : sequence of str
-            At least one, none empty.
-        progress : callable, optional
-            Called as ``progress(done, total)`` while the prompts are encoded.
-
-        Returns
-        -------
-        Prediction
-        """
-        self._check_fitted()
-        vectors, tokens = self.encoder_.encode_counted(check_prompts(prompts), progress=progress)
-        lengths = np.maximum(tokens, 1.0)
-        indices, similarity = Neighbours(self.vectors_).search(unit_rows(vectors), self.k)
+    def expect(self, encoded: Encoded) -> Expected:
+        """Predict by encoded prompts."""
+        indices, similarity = Neighbours(self.vectors_).search(encoded.vectors, self.k)
         weights = weights_of(similarity, self.sharpness)
-        acc = shrunk_mean(self.acc_, indices, weights, self.acc_mean_, self.shrinkage)
-        expected = {
-            name: amounts.predict(lengths, indices, weights, shrinkage=self.shrinkage)
-            for name, amounts in self.amounts_.items()
+        amounts = {
+            name: part.predict(encoded.lengths, indices, weights, shrinkage=self.shrinkage)
+            for name, part in self.amounts_.items()
         }
-        output = expected.get("output_tokens")
-        return Prediction(
-            acc=np.clip(acc, 0.0, 1.0).astype(np.float32),
-            cost=self._cost(expected, lengths).astype(np.float32),
-            models=self.models_,
-            output_tokens=None if output is None else output.astype(np.float32),
+        return Expected(
+            acc=shrunk_mean(self.acc_, indices, weights, self.acc_mean_, self.shrinkage),
+            cost=expected_cost(amounts, encoded.lengths, self.pool_, self.cost_source_),
+            output_tokens=amounts.get("output_tokens"),
         )
 
-    def save(self, folder: str | Path) -> dict[str, Any]:
-        """Write encoder and arrays into an existing folder; return what else `load` needs, as plain data."""
-        self._check_fitted()
-        folder = Path(folder)
-        (folder / "encoder").mkdir()
-        self.encoder_.save(folder / "encoder")
-        arrays: dict[str, NDArray[Any]] = {
-            "vectors": self.vectors_,
-            "acc": self.acc_,
-            "acc_mean": self.acc_mean_,
-        }
-        for name, amounts in self.amounts_.items():
-            arrays |= amounts.arrays(name)
-        for name, array in arrays.items():
-            np.save(folder / f"{name}.npy", array, allow_pickle=False)
-        return {
-            "kind": "knn",
-            "k": self.k,
-            "shrinkage": self.shrinkage,
-            "sharpness": self.sharpness,
-            "models": list(self.models_),
-            "cost_source": list(self.cost_source_),
-            "arrays": list(arrays),
-            "amounts": list(self.amounts_),
-        }
-
-    @classmethod
-    def load(cls, folder: str | Path, saved: dict[str, Any], pool: Pool | None, *, threads: int = 0) -> KnnPredictor:
-        """Open what `save` wrote; arrays are memory-mapped.
-
-        Raises
-        ------
-        PredictorError
-            When the description or an array is not what `save` writes.
-        """
-        folder = Path(folder)
-        try:
-            if saved["kind"] != "knn":
-                raise PredictorError(f"predictor kind {saved['kind']!r} is not known; expected 'knn'")
-            encoder = Encoder.load(folder / "encoder", threads=threads)
-            self = cls(encoder, k=saved["k"], shrinkage=saved["shrinkage"], sharpness=saved["sharpness"])
-            arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in saved["arrays"]}
-            self.models_ = tuple(saved["models"])
-            self.cost_source_ = tuple(saved["cost_source"])
-            self.vectors_, self.acc_, self.acc_mean_ = arrays["vectors"], arrays["acc"], arrays["acc_mean"]
-            self.amounts_ = {name: Amounts.from_arrays(name, arrays) for name in saved["amounts"]}
-        except (KeyError, TypeError, ValueError, OSError) as error:
-            raise PredictorError(f"predictor in {folder} is damaged: {error!r}") from error
-        self._check_parameters()
-        self.encoder_ = encoder
-        self.pool_ = pool
-        return self
-
-    def _fit_amounts(self, values: dict[str, NDArray[np.float64]], lengths: NDArray[np.float64]) -> None:
-        self.amounts_: dict[str, Amounts] = {}
-        if not values:
-            return
-        rows = calibration_rows(np.concatenate([~np.isnan(matrix) for matrix in values.values()], axis=1))
-        indices, similarity = _others(Neighbours(self.vectors_), rows, self.k)
-        weights = weights_of(similarity, self.sharpness) if indices.size else np.zeros(indices.shape)
-        for name, matrix in values.items():
-            # The length of an answer hardly follows that of its prompt; what is read and paid for does.
-            self.amounts_[name] = Amounts.fit(
-                matrix,
-                lengths,
-                rows,
-                indices,
-                weights,
-                shrinkage=self.shrinkage,
-                by_length=name != "output_tokens",
-            )
-
-    def _cost(self, expected: dict[str, NDArray[np.float64]], lengths: NDArray[np.float64]) -> NDArray[np.float64]:
-        by_price = np.array([source == "prices" for source in self.cost_source_])
-        logged = expected.get("cost")
-        if self.pool_ is None or not by_price.any():
-            assert logged is not None
-            return logged
-        priced = self.pool_.cost(
-            input_tokens(expected.get("input_tokens"), lengths, len(self.models_)), expected["output_tokens"]
-        )
-        return priced if logged is None else np.where(by_price, priced, logged)
-
-    def _check_parameters(self) -> None:
+    def check_parameters(self) -> None:
+        """Raise `ValueError` for a parameter outside its range."""
         if type(self.k) is not int or self.k < 1:
             raise ValueError(f"k is {self.k!r}, expected a whole number of at least 1")
         if not self.shrinkage > 0 or not np.isfinite(self.shrinkage):
@@ -269,9 +101,46 @@ class KnnPredictor:
         if not self.sharpness >= 0 or not np.isfinite(self.sharpness):
             raise ValueError(f"sharpness is {self.sharpness!r}, expected a number of at least 0")
 
-    def _check_fitted(self) -> None:
-        if not hasattr(self, "models_"):
-            raise PredictorError("this KnnPredictor is not fitted; call fit(outcomes) first")
+    def _learn(self, history: History) -> None:
+        seen = history.observed
+        self.vectors_ = history.encoded.vectors
+        self.acc_ = history.acc
+        count, total = seen.sum(axis=0), np.where(seen, history.acc, 0.0).sum(axis=0, dtype=np.float64)
+        self.acc_mean_ = (total + self.shrinkage * total.sum() / count.sum()) / (count + self.shrinkage)
+        self._learn_amounts(history)
+
+    def _learn_amounts(self, history: History) -> None:
+        self.amounts_: dict[str, Amounts] = {}
+        known = [~np.isnan(matrix) for matrix in history.amounts.values()]
+        rows = calibration_rows(np.concatenate(known, axis=1))
+        indices, similarity = _others(Neighbours(self.vectors_), rows, self.k)
+        weights = weights_of(similarity, self.sharpness) if indices.size else np.zeros(indices.shape)
+        for name, matrix in history.amounts.items():
+            # The length of an answer hardly follows that of its prompt; what is read and paid for does.
+            self.amounts_[name] = Amounts.fit(
+                matrix,
+                history.encoded.lengths,
+                rows,
+                indices,
+                weights,
+                shrinkage=self.shrinkage,
+                by_length=name != "output_tokens",
+            )
+
+    def state(self) -> State:
+        """What was learned, and the parameters."""
+        arrays: dict[str, NDArray[Any]] = {"vectors": self.vectors_, "acc": self.acc_, "acc_mean": self.acc_mean_}
+        for name, amounts in self.amounts_.items():
+            arrays |= amounts.arrays(name)
+        settings = {"k": self.k, "shrinkage": self.shrinkage, "sharpness": self.sharpness, "amounts": list(self.amounts_)}
+        return State(settings, arrays)
+
+    def _restore(self, state: State, *, threads: int) -> None:
+        settings, arrays = state.settings, state.arrays
+        self.k, self.shrinkage, self.sharpness = settings["k"], settings["shrinkage"], settings["sharpness"]
+        self.check_parameters()
+        self.vectors_, self.acc_, self.acc_mean_ = arrays["vectors"], arrays["acc"], arrays["acc_mean"]
+        self.amounts_ = {name: Amounts.from_arrays(name, arrays) for name in settings["amounts"]}
 
 
 def _others(neighbours: Neighbours, rows: NDArray[np.int64], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

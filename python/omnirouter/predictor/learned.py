@@ -1,0 +1,270 @@
+"""What all predictors share: fitting and predicting by encoded prompts, saving and loading."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnirouter.errors import PredictorError
+from omnirouter.outcomes import Outcomes
+from omnirouter.pool import Pool
+from omnirouter.predictor.base import Prediction, Progress, check_prompts
+from omnirouter.predictor.embedded import embedded_encoder
+from omnirouter.predictor.encoded import Encoded, encode
+from omnirouter.predictor.encoder import Encoder
+from omnirouter.predictor.history import History
+
+__all__ = ["Expected", "LearnedPredictor", "State"]
+
+Self = TypeVar("Self", bound="LearnedPredictor")
+
+
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """A prediction in float64; NaN in the columns of models of which nothing was observed.
+
+    Attributes
+    ----------
+    acc : (n, m) float64
+    cost : (n, m) float64
+    output_tokens : (n, m) float64 or None
+    """
+
+    acc: NDArray[np.float64]
+    cost: NDArray[np.float64]
+    output_tokens: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What a predictor has learned, for saving.
+
+    Attributes
+    ----------
+    settings : dict
+        Plain data, ready for JSON.
+    arrays : dict of str to array
+        Each becomes a ``.npy`` file of that name.
+    files : dict of str to bytes
+        Other files by their names.
+    """
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    def within(self, part: str) -> State:
+        """The same with names that begin with the part's."""
+        return State(
+            {f"{part}.{name}": value for name, value in self.settings.items()},
+            {f"{part}.{name}": array for name, array in self.arrays.items()},
+            {f"{part}.{name}": content for name, content in self.files.items()},
+        )
+
+    def of(self, part: str) -> State:
+        """Undo `within`."""
+        start = f"{part}."
+
+        def cut(items: dict[str, Any]) -> dict[str, Any]:
+            return {name.removeprefix(start): item for name, item in items.items() if name.startswith(start)}
+
+        return State(cut(self.settings), cut(self.arrays), cut(self.files))
+
+    def __or__(self, other: State) -> State:
+        return State(self.settings | other.settings, self.arrays | other.arrays, self.files | other.files)
+
+
+class LearnedPredictor(ABC):
+    """A predictor that learns from a `History` and predicts by `Encoded` prompts.
+
+    Parameters
+    ----------
+    encoder : Encoder, str, Path or None
+        What turns prompts into vectors; a folder or hub name is opened by `fit`, None takes the embedded
+        encoder.
+
+    Attributes
+    ----------
+    models_ : tuple of str
+        Models of the pool in its order, or of the outcomes where there is no pool.
+    encoder_ : Encoder
+    cost_source_ : tuple of str
+        For each model ``"prices"`` or ``"logged"``.
+    pool_ : Pool or None
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, encoder: Encoder | str | Path | None = None) -> None:
+        self.encoder = encoder
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models, in the order of the columns of a prediction."""
+        self._check_fitted()
+        return self.models_
+
+    def fit(self: Self, outcomes: Outcomes, pool: Pool | None = None, *, progress: Progress | None = None) -> Self:
+        """Learn from past outcomes.
+
+        Parameters
+        ----------
+        outcomes : Outcomes
+            The history; holes are allowed.
+        pool : Pool, optional
+            Models to predict and their prices; without it every model of the outcomes, at its logged costs.
+        progress : callable, optional
+            Called as ``progress(done, total)`` while the prompts are encoded.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        PoolError
+            When the pool names a model that the outcomes lack, or a model has neither prices with observed
+            output tokens nor a logged cost.
+        PredictorError
+            When a model has no observed score.
+        ValueError
+            For a parameter outside its range.
+        """
+        self.check_parameters()
+        encoder = self.open_encoder()
+        return self.fit_history(History.of(outcomes, pool, encoder, progress=progress), encoder)
+
+    def open_encoder(self) -> Encoder:
+        """The encoder to fit with."""
+        encoder = self.encoder
+        return encoder if isinstance(encoder, Encoder) else Encoder.load(encoder) if encoder else embedded_encoder()
+
+    def fit_history(self: Self, history: History, encoder: Encoder) -> Self:
+        """Learn from prompts that `encoder` has encoded; a model without an observation is predicted as NaN or prior."""
+        self.check_parameters()
+        self.encoder_ = encoder
+        self.models_ = history.models
+        self.pool_ = history.pool
+        self.cost_source_ = history.cost_source
+        self._learn(history)
+        return self
+
+    def restore(
+        self: Self,
+        state: State,
+        encoder: Encoder,
+        models: tuple[str, ...],
+        pool: Pool | None,
+        cost_source: tuple[str, ...],
+        *,
+        threads: int = 0,
+    ) -> Self:
+        """Undo `state`, given what it leaves out."""
+        self.encoder_, self.models_, self.pool_, self.cost_source_ = encoder, models, pool, cost_source
+        self._restore(state, threads=threads)
+        return self
+
+    def unfitted(self: Self) -> Self:
+        """A copy with the same parameters and nothing learned."""
+        fresh = copy.copy(self)
+        for name in [name for name in vars(fresh) if name.endswith("_")]:
+            delattr(fresh, name)
+        return fresh
+
+    def predict(self, prompts: Sequence[str], *, progress: Progress | None = None) -> Prediction:
+        """Predict accuracy, output tokens and cost of every model on every prompt.
+
+        Parameters
+        ----------
+        prompts : sequence of str
+            At least one, none empty.
+        progress : callable, optional
+            Called as ``progress(done, total)`` while the prompts are encoded.
+
+        Returns
+        -------
+        Prediction
+        """
+        self._check_fitted()
+        expected = self.expect(encode(self.encoder_, check_prompts(prompts), progress=progress))
+        written = expected.output_tokens
+        return Prediction(
+            acc=np.clip(expected.acc, 0.0, 1.0).astype(np.float32),
+            cost=expected.cost.astype(np.float32),
+            models=self.models_,
+            output_tokens=None if written is None else written.astype(np.float32),
+        )
+
+    @abstractmethod
+    def expect(self, encoded: Encoded) -> Expected:
+        """Predict by encoded prompts."""
+
+    def save(self, folder: str | Path) -> dict[str, Any]:
+        """Write encoder and arrays into an existing folder; return what else `load` needs, as plain data."""
+        self._check_fitted()
+        folder = Path(folder)
+        (folder / "encoder").mkdir()
+        self.encoder_.save(folder / "encoder")
+        state = self.state()
+        for name, array in state.arrays.items():
+            np.save(folder / f"{name}.npy", array, allow_pickle=False)
+        for name, content in state.files.items():
+            (folder / name).write_bytes(content)
+        return {
+            "kind": self.kind,
+            "models": list(self.models_),
+            "cost_source": list(self.cost_source_),
+            "arrays": list(state.arrays),
+            "other_files": list(state.files),
+            "settings": state.settings,
+        }
+
+    @classmethod
+    def load(cls: type[Self], folder: str | Path, saved: dict[str, Any], pool: Pool | None, *, threads: int = 0) -> Self:
+        """Open what `save` wrote; arrays are memory-mapped.
+
+        Raises
+        ------
+        PredictorError
+            When the description or an array is not what `save` writes.
+        """
+        folder = Path(folder)
+        try:
+            if saved["kind"] != cls.kind:
+                raise PredictorError(f"predictor kind is {saved['kind']!r}, expected {cls.kind!r}")
+            encoder = Encoder.load(folder / "encoder", threads=threads)
+            arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in saved["arrays"]}
+            files = {name: (folder / name).read_bytes() for name in saved["other_files"]}
+            state = State(saved["settings"], arrays, files)
+            self = cls(encoder)
+            self.restore(state, encoder, tuple(saved["models"]), pool, tuple(saved["cost_source"]), threads=threads)
+        except (KeyError, TypeError, ValueError, OSError, AttributeError) as error:
+            raise PredictorError(f"predictor in {folder} is damaged: {error!r}") from error
+        return self
+
+    @abstractmethod
+    def check_parameters(self) -> None:
+        """Raise `ValueError` for a parameter outside its range."""
+
+    @abstractmethod
+    def _learn(self, history: History) -> None:
+        """Set the learned attributes."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """What was learned, and the parameters, but for the encoder, the models and their prices."""
+
+    @abstractmethod
+    def _restore(self, state: State, *, threads: int) -> None:
+        """Undo `state`."""
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "models_"):
+            raise PredictorError(f"this {type(self).__name__} is not fitted; call fit(outcomes) first")
