@@ -186,11 +186,11 @@ def test_csv_with_mark_windows_lines_and_long_prompts(tmp_path: Path) -> None:
         ({"prompt": ["p", "q"], "model": ["a", "b"], "score": [1.0, None]}, "no observed outcome for model 'b'"),
         (
             {"prompt": ["p", "q"], "query_id": ["1", "1"], "model": ["a", "b"], "score": [1.0, 1.0]},
-            r"column 'prompt' is 'q' and 'p' in rows 1 and 0 \(counted from 0\), which have the same query_id",
+            r"column 'prompt' is 'q' and 'p' in row 1 \(counted from 0\) and row 0 .*, which have the same query_id",
         ),
         (
             {"prompt": ["p", "p"], "split": ["x", "y"], "model": ["a", "b"], "score": [1.0, 1.0]},
-            "column 'split' is 'y' and 'x' in rows 1 and 0 .*the same prompt",
+            "column 'split' is 'y' and 'x' in row 1 .* and row 0 .*the same prompt",
         ),
     ],
 )
@@ -210,7 +210,7 @@ def test_error_names_file_and_column(columns: dict[str, list[Any]], message: str
         (b'prompt,acc:a\n"p,1\nq,1\n', "not a well-formed CSV file"),
         (b"prompt,acc:a,acc:a\np,1,1\n", "column 'acc:a' comes twice"),
         (b"prompt,acc:a\n\xff\xfe,1\n", "neither Parquet nor UTF-8 text"),
-        (b"\x80\x04\x95pickle", "neither Parquet nor UTF-8 text"),
+        (b"\x80\x04\x95pickle", "not a readable pickle"),
         (b"PAR1", "not a readable Parquet file"),
         (b"PAR1" + bytes(100), "not a readable Parquet file"),
         (b'{"prompt": "p", "acc:a": 1}\n{"prompt"\n', "line 2 is not JSON"),
@@ -220,7 +220,10 @@ def test_error_names_file_and_column(columns: dict[str, list[Any]], message: str
         (b'{"prompt": true, "acc:a": 1}', "column 'prompt' holds True in row 0 .*expected text"),
         (b'{"prompt": "\\ud800", "acc:a": 1}', "column 'prompt' holds half of a surrogate pair in row 0"),
         (b'{"prompt": "\xff", "acc:a": 1}', "not UTF-8 text"),
-        (b'[{"prompt": "p", "acc:a": 1}]', "one JSON array; write JSONL instead"),
+        (b'[{"prompt": "p", "acc:a": 1}, 2]', "entry 1 is int, expected a JSON object"),
+        (b'[{"prompt": "p", "acc:a": 1}', "not a well-formed JSON array"),
+        (b"[" * 100_000, "not a well-formed JSON array"),
+        (b"[]", "the table has no rows"),
         (b'{"a":' * 100_000, "line 1 is not JSON"),
         (b'{"prompt": "p", "acc:a": 1' + b"0" * 5000 + b"}", "line 1 is not JSON"),
     ],
@@ -258,10 +261,10 @@ def test_damaged_parquet_is_an_outcomes_error_wherever_the_damage_is(tmp_path: P
             Outcomes.read(tmp_path / "bad")
 
 
-def test_missing_file_and_folder_are_the_errors_of_python(tmp_path: Path) -> None:
+def test_missing_file_is_the_error_of_python_and_a_folder_says_which_are_read(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Outcomes.read(tmp_path / "none.csv")
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(OutcomesError, match="a folder without a run of LLMRouterBench"):
         Outcomes.read(tmp_path)
 
 

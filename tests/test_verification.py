@@ -19,6 +19,7 @@ from omnirouter import Problem, Resource, Solution, Status, solve, verify
 from omnirouter.verification import bounds, limits
 from omnirouter.verification.bounds import dual_value
 from omnirouter.verification.limits import facts
+from omnirouter.verification.plans import Sums
 
 
 def rich(seed: int = 0, n: int = 40, **change: Any) -> Problem:
@@ -265,6 +266,20 @@ def test_minima_that_are_too_many_are_a_count_too() -> None:
     problem, solution = certified(acc=ONES, cost=ONES, allowed=allowed, resources=[reserved])
     assert "model 1 must get 8 queries, only 5 may go there" in solution.message
     assert verify(problem, solution).support == "certificate"
+
+
+def test_a_mean_may_differ_by_the_rounding_of_its_sum_and_of_its_division() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(2000):
+        sums = Sums.of(rng.random(int(rng.integers(2, 9))))
+        n = int(rng.integers(2, 9))
+        assert sums.equals(math.nextafter(sums.once, 9.0) / n, n)
+        assert not sums.equals(sums.once / n * (1 + 1e-14), n)
+
+
+def test_values_near_the_smallest_number_have_words() -> None:
+    _, solution = certified(acc=np.full((1, 2), 0.5), cost=np.array([[1e-320, 1.0]]), budget=0.0)
+    assert "at least 1e-320 is needed" in solution.message
 
 
 def test_one_limit_out_of_reach_says_so_and_what_holds_it() -> None:

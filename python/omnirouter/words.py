@@ -143,5 +143,7 @@ def _rounded(value: float, direction: Callable[[float], int]) -> str:
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     unit = 10.0 ** (math.floor(math.log10(abs(value))) - 5)
+    if unit < 1e-300:  # the quotient would not be exact enough, or its divisor 0
+        return repr(float(value))
     nearest = round(value / unit) * unit
     return f"{nearest if math.isclose(nearest, value, rel_tol=1e-12) else direction(value / unit) * unit:.6g}"

@@ -255,7 +255,7 @@ class Outcomes:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Outcomes:
-        """Read a table of outcomes: Parquet, CSV or JSONL, in any known layout, both found by the content.
+        """Read past outcomes: Parquet, CSV, JSONL or JSON in any known layout, both found by the content.
 
         - **wide**, a row per query: ``prompt``, ``acc:MODEL`` and, where known, ``cost:MODEL``,
           ``in_tokens:MODEL``, ``out_tokens:MODEL``, ``latency:MODEL`` (of some models only, if need be),
@@ -263,6 +263,14 @@ class Outcomes:
         - **long**, a row per observed pair: ``prompt``, ``model``, ``score`` and, where known, ``cost``,
           ``input_tokens``, ``output_tokens``, ``latency_s``, ``task``, ``split``, ``query_id``. A query is what
           shares the ``query_id``, or else the ``prompt``; repeated trials of a model on it are averaged.
+        - **RouterBench**: its wide table, ``prompt``, ``MODEL``, ``MODEL|total_cost``, and its raw table of a row per
+          answer; pickles of pandas too, of which nothing is run and pandas is not needed.
+        - **LLMRouterBench**: a folder of result files, the latest per model, data set and split; or its records as
+          a table. A model that only ever cost 0 there has no known price.
+        - **LLMRouter**: routing data, ``query``, ``model_name``, ``performance``; failed calls are left out.
+        - **AIOS, ECCOS**: a JSON list of ``query``, ``input_token_length`` and ``outputs``.
+        - **EmbedLLM**: ``prompt_id``, ``prompt``, ``model_id`` or ``model_name``, ``label``.
+        - **RouteLLM**: ``prompt`` and two or more columns of true/false, each a model.
 
         Missing values are holes, never zero. Other columns are ignored. Columns of scores may be true/false.
 
@@ -271,9 +279,9 @@ class Outcomes:
         FileNotFoundError
             When there is no such file.
         OutcomesError
-            When the file is empty or broken, the layout is unknown (the message lists the known ones), a
-            column holds something else than it should, or `Outcomes` refuses the values. The message starts
-            with the path.
+            When the file is empty, broken or a pickle that asks for more than a frame needs, the layout is
+            unknown (the message lists the known ones), a column holds something else than it should, or
+            `Outcomes` refuses the values. The message starts with the path.
         MissingExtraError
             When pyarrow is not installed.
         """

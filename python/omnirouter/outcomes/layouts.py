@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from omnirouter.errors import OutcomesError
-from omnirouter.outcomes import long, wide
+from omnirouter.outcomes import aios, embedllm, llmrouter, llmrouterbench, long, routellm, routerbench, wide
 from omnirouter.outcomes.base import Outcomes
-from omnirouter.outcomes.tables import Table, open_table
+from omnirouter.outcomes.formats import open_table
+from omnirouter.outcomes.tables import Table
 
 __all__ = ["LAYOUTS", "Layout", "read_outcomes"]
 
@@ -17,27 +18,35 @@ __all__ = ["LAYOUTS", "Layout", "read_outcomes"]
 class Layout(NamedTuple):
     """A way to lay out outcomes in columns.
 
-    `columns` says in words which there are, optional ones in brackets; ``matches(columns)`` looks at the names
-    only; ``parse(table)`` may assume that they match, and raises `ValueError` or `OutcomesError` for bad values.
+    `columns` says in words which there are, optional ones in brackets; ``matches(table)`` looks at their names, and
+    at the first row where names do not tell; ``parse(table)`` may assume that they match, and raises `ValueError` or
+    `OutcomesError` for bad values.
     """
 
     name: str
     columns: str
-    matches: Callable[[Sequence[str]], bool]
+    matches: Callable[[Table], bool]
     parse: Callable[[Table], Outcomes]
 
 
 LAYOUTS = (
     Layout("wide", wide.COLUMNS, wide.matches, wide.parse),
     Layout("long", long.COLUMNS, long.matches, long.parse),
+    Layout("RouterBench", routerbench.COLUMNS, routerbench.matches, routerbench.parse),
+    Layout("RouterBench raw", routerbench.RAW_COLUMNS, routerbench.matches_raw, routerbench.parse_raw),
+    Layout("LLMRouterBench", llmrouterbench.COLUMNS, llmrouterbench.matches, llmrouterbench.parse),
+    Layout("LLMRouter", llmrouter.COLUMNS, llmrouter.matches, llmrouter.parse),
+    Layout("AIOS", aios.COLUMNS, aios.matches, aios.parse),
+    Layout("EmbedLLM", embedllm.COLUMNS, embedllm.matches, embedllm.parse),
+    Layout("RouteLLM", routellm.COLUMNS, routellm.matches, routellm.parse),
 )
 
 
 def read_outcomes(path: str | os.PathLike[str]) -> Outcomes:
     """Read outcomes in the first layout that matches; see `Outcomes.read`."""
-    with open_table(path) as table:
+    with llmrouterbench.open_folder(path) if os.path.isdir(path) else open_table(path) as table:
         for layout in LAYOUTS:
-            if layout.matches(table.columns):
+            if layout.matches(table):
                 try:
                     return layout.parse(table)
                 except (TypeError, ValueError) as error:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from omnirouter.errors import OutcomesError
 from omnirouter.outcomes.checks import check_filled, text_tuple
-from omnirouter.outcomes.tables import PARQUET, Table, first_bytes, open_jsonl, open_table
+from omnirouter.outcomes.formats import PARQUET, first_bytes, open_json, open_jsonl, open_table
+from omnirouter.outcomes.tables import Table
 
 __all__ = ["Prompts", "read_prompts"]
 
@@ -79,6 +80,8 @@ def read_prompts(path: str | os.PathLike[str]) -> Prompts:
             return Prompts(_lines(source))
         if start.startswith(b"{") or (start.startswith(b'"') and suffix != ".csv"):
             return _from_table(open_jsonl(path, bare="prompt"))
+        if start.startswith(b"["):
+            return _from_table(open_json(path, bare="prompt"))
         with open_table(path) as table:
             return _from_table(table)
     except (TypeError, ValueError) as error:

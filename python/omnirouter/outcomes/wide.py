@@ -23,9 +23,9 @@ PREFIXES = {
 LABELS = ("task", "split", "query_id")
 
 
-def matches(columns: Sequence[str]) -> bool:
-    """Tell whether these columns are a wide table."""
-    return "prompt" in columns and any(name.startswith(PREFIXES["acc"]) for name in columns)
+def matches(table: Table) -> bool:
+    """Tell whether this is a wide table."""
+    return "prompt" in table.columns and any(name.startswith(PREFIXES["acc"]) for name in table.columns)
 
 
 def parse(table: Table) -> Outcomes:
