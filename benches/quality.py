@@ -42,13 +42,13 @@ def verdicts(reports: dict[str, Report]) -> str:
         best = next(single for single in report.singles if single.model == report.best_single)
         words = f"{best.model}, {interval(best.accuracy)}"
         size = f"{report.data.judged:,} × {len(report.data.models)}"
-        rows.append((name, size, words, *(points(at[share]) for share in report.shares)))
+        rows.append((name, size, words, *(points(at[share]) for share in (*report.shares, None))))
     shares = [f"at {share:.0%}" for share in next(iter(reports.values())).shares]
-    return table(("data set", "test queries × models", "best single model", *shares), rows)
+    return table(("data set", "test queries × models", "best single model", *shares, "hull area"), rows)
 
 
-def rivals(reports: dict[str, Report], share: float) -> str:
-    """One row per data set: the subject against every other method at one share."""
+def rivals(reports: dict[str, Report], share: float | None) -> str:
+    """One row per data set: the subject against every other method at one share, or in hull area."""
     names = list(dict.fromkeys(d.against for report in reports.values() for d in report.differences if d.share == share))
     rows = []
     for name, report in reports.items():
@@ -158,6 +158,8 @@ def main() -> None:
             verdicts(priced),
             f"### {subject} at half the cost of the best single model, less the others",
             rivals(priced, 0.5),
+            f"### {subject}, hull area less that of the others, in points",
+            rivals(priced, None),
             "### Hull areas",
             hull_areas(priced),
             "### All figures",

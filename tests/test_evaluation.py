@@ -79,6 +79,13 @@ def test_differences_are_those_of_the_curves_at_the_same_spend(report: Report) -
         assert found.verdict == ("ahead" if low > 0 else "behind" if high < 0 else "level")
 
 
+def test_differences_of_hull_areas_are_paired_too(report: Report) -> None:
+    own, zero = report.method("knn"), report.method("zero router")
+    found = next(d for d in report.differences if d.against == "zero router" and d.share is None).difference
+    assert found.value == pytest.approx(own.hull_area.value - zero.hull_area.value)
+    assert found.low <= found.value <= found.high
+
+
 def test_global_plans_keep_to_the_caps_and_rules_fill_them_in_turn(report: Report) -> None:
     assert [scenario.name[:4] for scenario in report.capacity] == ["each", "rate"]
     for scenario in report.capacity:

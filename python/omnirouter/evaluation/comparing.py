@@ -110,7 +110,7 @@ def compare(
     curves += [judge.zero_router(), judge.random(), hindsight]
 
     rivals = [curve for curve in curves[1:] if curve.name not in ("random", "hindsight")]
-    differences = [judge.difference(curves[0], rival, share) for rival in rivals for share in SHARES]
+    differences = [judge.difference(curves[0], rival, share) for rival in rivals for share in (*SHARES, None)]
     single = Curve(f"best single model ({exam.models[judge.best]})", judge.best_cost[:, None], judge.best_accuracy[:, None])
     differences.append(judge.difference(curves[0], single, 1.0))
     scenarios = (

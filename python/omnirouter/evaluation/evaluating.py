@@ -216,7 +216,7 @@ def _without_cost(
         chosen = draws.means(exam.acc[rows, own.acc.argmax(axis=1)][:, None])[:, 0]
         argmax.append((own.name, estimate(chosen)))
         gain = estimate(chosen - single[:, best])
-        differences.append(Difference(own.name, f"best single model ({exam.models[best]})", 1.0, gain))
+        differences.append(Difference(own.name, f"best single model ({exam.models[best]})", None, gain))
     argmax.append(("hindsight", estimate(draws.means(exam.acc.max(axis=1)[:, None])[:, 0])))
     return Report(
         subject=forecasts[0].name,

@@ -112,9 +112,10 @@ class Judge:
         """Accuracy at a share of the best single model's cost, (R,)."""
         return accuracy_at(curve.cost, curve.accuracy, share * self.best_cost)
 
-    def difference(self, curve: Curve, against: Curve, share: float) -> Difference:
-        """Paired difference at the same spend."""
-        return Difference(curve.name, against.name, share, estimate(self.at(curve, share) - self.at(against, share)))
+    def difference(self, curve: Curve, against: Curve, share: float | None) -> Difference:
+        """Paired difference at the same spend, or of the hull areas where `share` is None."""
+        own, other = (self.hull_area(c) if share is None else self.at(c, share) for c in (curve, against))
+        return Difference(curve.name, against.name, share, estimate(own - other))
 
     def hull_area(self, curve: Curve) -> Array:
         """Mean height of the upper hull between the cheapest and the dearest single model's cost, (R,).

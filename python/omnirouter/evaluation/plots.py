@@ -114,10 +114,9 @@ def _curve(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
     figure.legend(loc="outside right upper", frameon=False, fontsize=9)
     words = (
         "Realised accuracy against realised cost per query. Crosses: single models, named where they are on the hull "
-        "that random mixes "
-        f"reach (zero router). Dots: {report.subject} at {', '.join(f'{share:.0%}' for share in report.shares)} of the "
-        "cost of the "
-        f"best single model, {report.best_single}. Single models far below the curves are not shown."
+        f"that random mixes reach (zero router). Dots: {report.subject} at "
+        f"{', '.join(f'{share:.0%}' for share in report.shares)} of the "
+        f"cost of the best single model, {report.best_single}. Single models far below the curves are not shown."
     )
     return _png(figure), words
 
@@ -170,8 +169,7 @@ def _calibration(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
     panels[0].set_ylabel("observed accuracy")
     return _png(figure), (
         "Calibration: mean observed against mean predicted accuracy, in bins of the prediction; the larger a dot, the "
-        "more pairs of "
-        "query and model. Dashed: perfect."
+        "more pairs of query and model. Dashed: perfect."
     )
 
 
@@ -209,9 +207,8 @@ def _targets(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4, frameon=False, fontsize=8.5)
     return _png(figure), (
         "What was asked for and what came of it, with 95 % intervals. Left: realised over promised spend, in per cent. "
-        "Right: accuracy "
-        f"floors for {report.subject}; the distance between the black marks and the dots is what the predictions "
-        "promised too much."
+        f"Right: accuracy floors for {report.subject}; the distance between the black marks and the dots is what the "
+        "predictions promised too much."
     )
 
 
@@ -247,6 +244,5 @@ def _capacity(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
     return _png(figure), (
         f"Load of the global plan at the middle spend, models from cheap to dear (at most {BARS}, the busiest). Red: the "
-        "price of one "
-        "more slot, in expected correct answers."
+        "price of one more slot, in expected correct answers."
     )

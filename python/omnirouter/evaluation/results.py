@@ -88,11 +88,19 @@ class Method:
 
 @dataclass(frozen=True)
 class Difference:
-    """Accuracy of one method less that of another at the same spend, paired query by query."""
+    """Accuracy of one method less that of another at the same spend, paired query by query.
+
+    Attributes
+    ----------
+    method, against : str
+    share : float or None
+        Of the best single model's cost; None where hull areas are compared, or where there is no cost.
+    difference : Estimate
+    """
 
     method: str
     against: str
-    share: float
+    share: float | None
     difference: Estimate
 
     @property
