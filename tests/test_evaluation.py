@@ -289,3 +289,15 @@ def test_real_outcomes_give_the_figures_that_were_first_measured(shared_data: Pa
         assert found.method("zero router").hull_area.value == pytest.approx(zero, abs=6e-4)
         assert found.method("hindsight").hull_area.value == pytest.approx(hindsight, abs=1.1e-3)
         assert found.method("knn").hull_area.value == pytest.approx(neighbours, abs=5e-3)
+
+
+@pytest.mark.parametrize("free", [slice(None), slice(0, 1)])
+def test_models_that_cost_nothing_leave_shares_of_nothing_open(free: slice) -> None:
+    outcomes = labelled(100)
+    cost = outcomes.cost.copy()  # type: ignore[union-attr]
+    cost[:, free] = 0.0
+    found = evaluate(replace(outcomes, cost=cost), predictors=["knn"], points=3, resamples=10)
+    everything_free = free.stop is None
+    assert all(np.isnan(method.cost_to_match.value) == everything_free for method in found.methods)
+    json.dumps(found.to_dict(), allow_nan=False)
+    found.to_markdown()

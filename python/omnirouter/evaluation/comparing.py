@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from omnirouter.evaluation import capacity, plans
 from omnirouter.evaluation.bootstrap import Estimate, Resamples, estimate
-from omnirouter.evaluation.curves import accuracy_at
+from omnirouter.evaluation.curves import accuracy_at, ratio
 from omnirouter.evaluation.exam import Exam
 from omnirouter.evaluation.fitting import Forecast
 from omnirouter.evaluation.measuring import NOT_DEFINED, Curve, Judge
@@ -144,7 +144,7 @@ def _target(
     assert curve.predicted_accuracy is not None
     cost, accuracy = float(curve.predicted_cost[0]), float(curve.predicted_accuracy[0])
     if limit == "budget":
-        error, holds = curve.cost[:, 0] / min(asked, cost) - 1, curve.cost[1:, 0] <= asked
+        error, holds = ratio(curve.cost[:, 0], min(asked, cost)) - 1, curve.cost[1:, 0] <= asked
     else:
         error, holds = curve.accuracy[:, 0] - accuracy, curve.accuracy[1:, 0] >= asked
     spend, reached = estimate(curve.cost[:, 0]), estimate(curve.accuracy[:, 0])

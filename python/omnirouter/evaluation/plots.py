@@ -106,7 +106,8 @@ def _curve(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
     # From the lowest curve up; single models far below it would only press the curves together.
     low = min(min(report.method(name).accuracy) for name in (report.subject, "zero router", "random", "hindsight"))
     high = max(report.method("hindsight").accuracy)
-    axes.set_ylim(low - 0.06 * (high - low), high + 0.03 * (high - low))
+    room = max(high - low, 0.05)
+    axes.set_ylim(low - 0.06 * room, high + 0.03 * room)
     _name_singles(axes, report)
     axes.set_xlabel("realised cost per query (money of the outcomes or of the pool)")
     axes.set_ylabel("realised accuracy (mean over queries)")
