@@ -3,9 +3,10 @@
 With features ``x_i`` (f,) and scores ``y_ij`` the heads are ``eta_ij = b_j + scale_j * sum_t P_tj * (x_i . beta_t)``.
 The rows of P are the principal directions of the models' residuals: difficulty first (what all models find hard
 together), then contrasts between groups of models, last the peculiarities of single ones. Each direction has a
-ridge of its own, the largest whose leave-one-out error is not clearly above the least, so that a contrast which the features do not predict is shrunk to
-nothing however many models there are, and one that they do is learned from every model that takes part in it
-(as reduced-rank regression and the canonical shrinkage of Breiman and Friedman 1997, with ridges).
+ridge of its own, the largest whose leave-one-out error is not clearly above the least. So a contrast which the
+features do not predict is shrunk to nothing however many models there are, and one that they do predict is learned
+from every model that takes part in it (as reduced-rank regression and the canonical shrinkage of Breiman and
+Friedman 1997, with ridges).
 """
 
 from __future__ import annotations
@@ -177,7 +178,8 @@ def _largest_bearable(errors: NDArray[np.float64]) -> NDArray[np.int64]:
     loss = errors - np.take_along_axis(errors, least[None, None, :], axis=0)
     limit = STANDARD_ERRORS * loss.std(axis=1) / np.sqrt(errors.shape[1])
     bearable = loss.mean(axis=1) <= limit + 1e-15
-    return len(errors) - 1 - bearable[::-1].argmax(axis=0)
+    place: NDArray[np.int64] = len(errors) - 1 - bearable[::-1].argmax(axis=0)
+    return place
 
 
 def _common_correlation(residual: NDArray[np.float64], together: NDArray[np.float64]) -> float:
