@@ -57,7 +57,7 @@ bench-rust: ## criterion benches of the solver; no Python needed
 bench-python: $(TEST)/.built ## pytest-benchmark of the Python face
 	$(BIN)/python -m pytest benches/test_speed.py -o addopts="" --benchmark-only
 
-results: $(PEERS)/.built ## write docs/results.md: real outcome tables (DATA=folder) and all of make bench
+results: $(PEERS)/.built ## write docs/results.md: quality on real outcomes (DATA=folder) and all of make bench
 	$(PEERS)/bin/python benches/results.py $(or $(DATA),../shared/data) $(ARGS)
 
 # What torch's Linux wheel asks for but loads only where there is a GPU: a sixth of its 3 GB.

@@ -17,7 +17,8 @@ from omnirouter.outcomes import Outcomes
 from omnirouter.pool import Pool
 from omnirouter.predictor.base import Prediction, Progress, check_prompts
 from omnirouter.predictor.encoder import Encoder
-from omnirouter.predictor.knn import KnnPredictor
+from omnirouter.predictor.kinds import DEFAULT_KIND, load_predictor, new_predictor
+from omnirouter.predictor.learned import LearnedPredictor
 from omnirouter.prices import BatchPrices
 from omnirouter.problem import Objective, Problem
 from omnirouter.resources import Resource
@@ -35,20 +36,20 @@ class Router:
 
     Parameters
     ----------
-    predictor : KnnPredictor
+    predictor : LearnedPredictor
         Fitted.
     pool : Pool, optional
         The models with their caps, in the order of the predictor's models.
 
     Attributes
     ----------
-    predictor : KnnPredictor
+    predictor : LearnedPredictor
     pool : Pool or None
     prices : BatchPrices or None
         From the last batch that got a plan; what `route_one` goes by.
     """
 
-    def __init__(self, predictor: KnnPredictor, pool: Pool | None = None) -> None:
+    def __init__(self, predictor: LearnedPredictor, pool: Pool | None = None) -> None:
         if pool is not None and pool.names != predictor.models:
             raise ValueError(f"pool has the models {pool.names}, expected those of the predictor, {predictor.models}")
         self.predictor = predictor
@@ -61,6 +62,7 @@ class Router:
         outcomes: Outcomes,
         pool: Pool | None = None,
         *,
+        predictor: str | LearnedPredictor = DEFAULT_KIND,
         encoder: Encoder | str | Path | None = None,
         progress: Progress | None = None,
     ) -> Router:
@@ -73,8 +75,12 @@ class Router:
         pool : Pool, optional
             The models to route to, their prices and caps; without it all models of the outcomes, at logged
             costs.
+        predictor : {"hybrid", "knn", "network"} or LearnedPredictor, default "hybrid"
+            What learns: `HybridPredictor`, `KnnPredictor` or `NetworkPredictor` with their default parameters, or
+            one with other parameters, which is fitted.
         encoder : Encoder, str, Path or None
-            A text encoder, its folder or its hub name; None takes the embedded one.
+            A text encoder, its folder or its hub name; None takes the embedded one. Not together with a
+            predictor that is given as such, which has its own.
         progress : callable, optional
             Called as ``progress(done, total)`` while the prompts are encoded.
 
@@ -87,7 +93,13 @@ class Router:
         """
         if not isinstance(outcomes, Outcomes):
             raise TypeError(f"outcomes is {type(outcomes).__name__}, expected Outcomes; Outcomes.read(path) reads a file")
-        return cls(KnnPredictor(encoder).fit(outcomes, pool, progress=progress), pool)
+        if isinstance(predictor, str):
+            predictor = new_predictor(predictor, encoder)
+        elif not isinstance(predictor, LearnedPredictor):
+            raise TypeError(f"predictor is {type(predictor).__name__}, expected a name or a LearnedPredictor")
+        elif encoder is not None:
+            raise ValueError("encoder and a predictor with its own encoder are both given, expected one of them")
+        return cls(predictor.fit(outcomes, pool, progress=progress), pool)
 
     @property
     def duals(self) -> Duals | None:
@@ -100,7 +112,7 @@ class Router:
         return self.predictor.models
 
     def predict(self, prompts: Sequence[str], *, progress: Progress | None = None) -> Prediction:
-        """Expected accuracy and cost of every model on every prompt; see `KnnPredictor.predict`."""
+        """Expected accuracy and cost of every model on every prompt; see `LearnedPredictor.predict`."""
         return self.predictor.predict(prompts, progress=progress)
 
     def route(
@@ -248,7 +260,7 @@ class Router:
             )
         try:
             pool = None if manifest["pool"] is None else Pool.from_dict(manifest["pool"])
-            router = cls(KnnPredictor.load(folder, manifest["predictor"], pool, threads=threads), pool)
+            router = cls(load_predictor(folder, manifest["predictor"], pool, threads=threads), pool)
             prices = manifest["prices"]
             router.prices = None if prices is None else BatchPrices.from_dict(prices)
         except ImportError:
