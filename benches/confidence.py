@@ -5,7 +5,7 @@ python benches/confidence.py ../shared/data [--rerouted 50] [--json out.json]
 A router is fitted on each file's train split and routes its test split. Budgets are shares of what the most accurate single
 model really costs there; floors lie between the mean scores, in the train split, of the cheapest and of the best model.
 Money is per query. `predicted` is what the solver saw, `corrected` what `Routing.expected` makes of it, `real` is looked up.
-`kept` is the share of 1,000 bootstrap resamples of the test queries, each at the model that the plan gives it, whose realised
+`kept` is the share of 1,000 bootstrap resamples of the test queries, each at the model that the plan gives it, whose real
 spend or accuracy keeps the limit; `rerouted` the share of resamples that are routed anew, each to the limit per query, and
 keep it. The last columns are with the confidence.
 """
