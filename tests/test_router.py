@@ -15,7 +15,7 @@ import pytest
 from omnirouter.errors import PoolError, RouterError, SolveError
 from omnirouter.outcomes import Outcomes
 from omnirouter.pool import Model, Pool
-from omnirouter.predictor import Encoder, KnnPredictor, embedded_encoder
+from omnirouter.predictor import Encoder, HybridPredictor, KnnPredictor, embedded_encoder
 from omnirouter.resources import Resource
 from omnirouter.router import Router
 from omnirouter.solution import Status
@@ -51,9 +51,15 @@ def encoder() -> Encoder:
     return embedded_encoder(threads=1)
 
 
-@pytest.fixture
-def router(encoder: Encoder) -> Router:
+@pytest.fixture(scope="module")
+def fitted(encoder: Encoder) -> Router:
     return Router.fit(make_outcomes(), make_pool(), encoder=encoder)
+
+
+@pytest.fixture
+def router(fitted: Router) -> Router:
+    """One without the prices of another test's batch."""
+    return Router(fitted.predictor, fitted.pool)
 
 
 @pytest.fixture
@@ -252,7 +258,8 @@ def test_a_saved_router_predicts_the_same_bits(router: Router, saved: Path) -> N
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
     assert again.models == router.models
     assert again.pool == router.pool
-    assert isinstance(again.predictor.vectors_, np.memmap)
+    assert isinstance(again.predictor, HybridPredictor)
+    assert isinstance(again.predictor.knn_.vectors_, np.memmap)
     assert [again.route_one(p) for p in PROMPTS] == [router.route_one(p) for p in PROMPTS]
 
 
@@ -348,7 +355,7 @@ def test_an_older_format_says_to_fit_again(router: Router, tmp_path: Path, monke
     with monkeypatch.context() as patch:
         patch.setattr("omnirouter.router.FORMAT", 1)
         router.save(tmp_path / "old")
-    with pytest.raises(RouterError, match="router format 1, written by .* reads format 2: fit the router again"):
+    with pytest.raises(RouterError, match=r"router format 1, written by .* reads format 2: fit the router again"):
         Router.load(tmp_path / "old")
 
 
@@ -385,7 +392,7 @@ def test_broken_json_is_refused(saved: Path) -> None:
         Router.load(saved)
 
 
-@pytest.mark.parametrize("name", ["vectors.npy", "acc.npy", "encoder/model.onnx", "encoder/tokenizer.json"])
+@pytest.mark.parametrize("name", ["knn.vectors.npy", "mean.npy", "network.network.onnx", "encoder/tokenizer.json"])
 def test_every_file_is_checked(saved: Path, name: str) -> None:
     path = saved / name
     content = path.read_bytes()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from omnirouter.predictor.base import Prediction
 from omnirouter.predictor.calibration import Calibration, CalibrationReport, cross_calibrated
-from omnirouter.predictor.encoder import Encoder
-from omnirouter.predictor.folds import expect_out_of_fold, fold_numbers
+from omnirouter.predictor.folds import hold_out
 from omnirouter.predictor.history import History
 from omnirouter.predictor.intervals import AmountQuantiles, ScoreIntervals
 from omnirouter.predictor.learned import LearnedPredictor
@@ -57,26 +56,22 @@ class Reliability:
     record: TrackRecord
 
     @classmethod
-    def learn(cls, predictor: LearnedPredictor, history: History, prompts: Sequence[str], encoder: Encoder) -> Reliability:
-        """Predict the history out of fold by predictors with the same parameters, and compare.
+    def learn(cls, predictor: LearnedPredictor, history: History) -> Reliability:
+        """Compare what a predictor says of rows of its history that it has not learned from with what was observed.
 
         Parameters
         ----------
         predictor : LearnedPredictor
-            Neither fitted nor changed.
+            Fitted on the history.
         history : History
-            What the predictor is to learn from, in one piece.
-        prompts : sequence of str
-            Of the history; at least two different ones, as equal prompts share a fold.
-        encoder : Encoder
-            Which has encoded them.
+            Of at least two different prompts, as equal ones share a fold.
         """
-        fold = fold_numbers(prompts)
-        acc, cost, written = expect_out_of_fold(predictor, history, encoder, fold)
-        amounts = {"cost": (cost, history.paid)}
-        if written is not None:
-            amounts["output_tokens"] = (written, history.amounts["output_tokens"])
-        return cls.of(history.models, np.clip(acc, 0.0, 1.0), history.acc, fold, amounts)
+        held = predictor.held_out_ or hold_out(predictor, history, predictor.encoder_)
+        seen, expected = history.take(held.rows), held.expected
+        amounts = {"cost": (expected.cost, seen.paid)}
+        if expected.output_tokens is not None:
+            amounts["output_tokens"] = (expected.output_tokens, seen.amounts["output_tokens"])
+        return cls.of(history.models, np.clip(expected.acc, 0.0, 1.0), seen.acc, held.fold, amounts)
 
     @classmethod
     def of(

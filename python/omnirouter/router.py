@@ -20,7 +20,8 @@ from omnirouter.pool import Pool
 from omnirouter.predictor.base import Prediction, Progress, check_prompts
 from omnirouter.predictor.encoder import Encoder
 from omnirouter.predictor.history import History, pool_outcomes
-from omnirouter.predictor.knn import KnnPredictor
+from omnirouter.predictor.kinds import DEFAULT_KIND, load_predictor, new_predictor
+from omnirouter.predictor.learned import LearnedPredictor
 from omnirouter.prices import BatchPrices
 from omnirouter.problem import Objective, Problem
 from omnirouter.reliability import Quantiles, Reliability
@@ -40,7 +41,7 @@ class Router:
 
     Parameters
     ----------
-    predictor : KnnPredictor
+    predictor : LearnedPredictor
         Fitted.
     pool : Pool, optional
         The models with their caps, in the order of the predictor's models.
@@ -49,7 +50,7 @@ class Router:
 
     Attributes
     ----------
-    predictor : KnnPredictor
+    predictor : LearnedPredictor
     pool : Pool or None
     reliability : Reliability or None
         None where the history had one prompt only, so that nothing could be held out.
@@ -57,7 +58,9 @@ class Router:
         From the last batch that got a plan; what `route_one` goes by.
     """
 
-    def __init__(self, predictor: KnnPredictor, pool: Pool | None = None, reliability: Reliability | None = None) -> None:
+    def __init__(
+        self, predictor: LearnedPredictor, pool: Pool | None = None, reliability: Reliability | None = None
+    ) -> None:
         if pool is not None and pool.names != predictor.models:
             raise ValueError(f"pool has the models {pool.names}, expected those of the predictor, {predictor.models}")
         self.predictor = predictor
@@ -71,6 +74,7 @@ class Router:
         outcomes: Outcomes,
         pool: Pool | None = None,
         *,
+        predictor: str | LearnedPredictor = DEFAULT_KIND,
         encoder: Encoder | str | Path | None = None,
         progress: Progress | None = None,
     ) -> Router:
@@ -83,8 +87,12 @@ class Router:
         pool : Pool, optional
             The models to route to, their prices and caps; without it all models of the outcomes, at logged
             costs.
+        predictor : {"hybrid", "knn", "network"} or LearnedPredictor, default "hybrid"
+            What learns: `HybridPredictor`, `KnnPredictor` or `NetworkPredictor` with their default parameters, or
+            one with other parameters, which is fitted.
         encoder : Encoder, str, Path or None
-            A text encoder, its folder or its hub name; None takes the embedded one.
+            A text encoder, its folder or its hub name; None takes the embedded one. Not together with a
+            predictor that is given as such, which has its own.
         progress : callable, optional
             Called as ``progress(done, total)`` while the prompts are encoded.
 
@@ -97,13 +105,18 @@ class Router:
         """
         if not isinstance(outcomes, Outcomes):
             raise TypeError(f"outcomes is {type(outcomes).__name__}, expected Outcomes; Outcomes.read(path) reads a file")
-        predictor = KnnPredictor(encoder)
+        if isinstance(predictor, str):
+            predictor = new_predictor(predictor, encoder)
+        elif not isinstance(predictor, LearnedPredictor):
+            raise TypeError(f"predictor is {type(predictor).__name__}, expected a name or a LearnedPredictor")
+        elif encoder is not None:
+            raise ValueError("encoder and a predictor with its own encoder are both given, expected one of them")
         outcomes = pool_outcomes(outcomes, pool)
         opened = predictor.open_encoder()
         history = History.of(outcomes, pool, opened, progress=progress)
-        several = len(set(outcomes.prompts)) > 1
-        reliability = Reliability.learn(predictor, history, outcomes.prompts, opened) if several else None
-        return cls(predictor.fit_history(history, opened), pool, reliability)
+        predictor.fit_history(history, opened)
+        several = len(np.unique(history.prompt_numbers)) > 1
+        return cls(predictor, pool, Reliability.learn(predictor, history) if several else None)
 
     @property
     def duals(self) -> Duals | None:
@@ -118,7 +131,7 @@ class Router:
     def predict(self, prompts: Sequence[str], *, progress: Progress | None = None) -> Prediction:
         """Expected accuracy and cost of every model on every prompt, with intervals around the accuracy.
 
-        See `KnnPredictor.predict` and, for what the intervals hold, `ScoreIntervals`.
+        See `LearnedPredictor.predict` and, for what the intervals hold, `ScoreIntervals`.
         """
         prediction = self.predictor.predict(prompts, progress=progress)
         return prediction if self.reliability is None else self.reliability.with_intervals(prediction)
@@ -313,7 +326,7 @@ class Router:
             pool = None if manifest["pool"] is None else Pool.from_dict(manifest["pool"])
             saved = manifest["reliability"]
             reliability = None if saved is None else Reliability.load(Path(folder), saved)
-            router = cls(KnnPredictor.load(folder, manifest["predictor"], pool, threads=threads), pool, reliability)
+            router = cls(load_predictor(folder, manifest["predictor"], pool, threads=threads), pool, reliability)
             prices = manifest["prices"]
             router.prices = None if prices is None else BatchPrices.from_dict(prices)
         except ImportError:

@@ -13,7 +13,8 @@ from typing import NoReturn
 from omnirouter import __version__
 from omnirouter.cli import commands
 from omnirouter.errors import OmniRouterError, SolveError
-from omnirouter.evaluation.fitting import KINDS
+from omnirouter.evaluation.fitting import KINDS as EVALUATED_KINDS
+from omnirouter.predictor.kinds import DEFAULT_KIND, KINDS
 
 __all__ = ["run"]
 
@@ -112,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("-o", "--out", type=Path, required=True, help="folder of the router")
     fit.add_argument("--pool", type=Path, help="models, prices and caps: YAML or JSON; default: all models, logged costs")
     fit.add_argument("--prices", type=Path, help="a LiteLLM price file, instead of --pool")
+    fit.add_argument("--predictor", choices=tuple(KINDS), default=DEFAULT_KIND, help="what learns")
     fit.add_argument("--encoder", help="folder or hub name of an ONNX text encoder; default: the embedded one")
     fit.add_argument("--split", help="use only the rows of this split")
     _json(fit)
@@ -161,7 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--predictor",
         action="append",
-        choices=KINDS,
+        choices=EVALUATED_KINDS,
         help="what to fit on the train split, the one in question first; repeatable; default: all, beside a router 'knn'",
     )
     evaluate.add_argument("--points", type=int, default=24, help="budgets of each curve")

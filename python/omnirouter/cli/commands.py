@@ -108,7 +108,7 @@ def fit(arguments: argparse.Namespace) -> bool:
     elif arguments.prices is not None:
         pool = Pool.from_prices(outcomes.models, arguments.prices)
     with report.progress("embedding", quiet=arguments.json) as progress:
-        router = Router.fit(outcomes, pool, encoder=arguments.encoder, progress=progress)
+        router = Router.fit(outcomes, pool, predictor=arguments.predictor, encoder=arguments.encoder, progress=progress)
     router.save(arguments.out)
     if arguments.json:
         summary = {"router": str(arguments.out), "queries": len(outcomes), "models": list(router.models)}

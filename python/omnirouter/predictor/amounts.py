@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from omnirouter.predictor.neighbours import shrunk_mean
 
-__all__ = ["Amounts", "calibration_rows"]
+__all__ = ["Amounts", "calibration_rows", "column_mean", "ratios_to_lines", "scale_to_observed"]
 
 OFFSET = 0.01  # added to an amount before its logarithm, in means of its model: logged zeros stay finite
 CALIBRATION_ROWS = 4096
@@ -72,23 +72,10 @@ class Amounts:
         by_length : bool
             Whether the length of the prompt is used.
         """
-        seen = ~np.isnan(values)
-        count = seen.sum(axis=0)
-        mean = _column_mean(values)
-        lines = [
-            _line(lengths[seen[:, j]], values[seen[:, j], j], shrinkage) if by_length and count[j] else (mean[j], 0.0)
-            for j in range(values.shape[1])
-        ]
-        base, slope = np.array(lines, dtype=np.float64).T.copy()
-        # A model that only ever cost nothing has a line of zeros; it is predicted to cost nothing again.
-        line = np.where(mean > 0, base + lengths[:, None] * slope, 1.0)
-        log_ratio = np.log((values + np.where(mean > 0, OFFSET * mean, 1.0)) / line).astype(np.float32)
-        prior = _column_mean(log_ratio.astype(np.float64))
-        raw = cls(log_ratio, prior, base, slope, np.ones(len(base)))
-        predicted = np.where(seen[rows], raw.predict(lengths[rows], indices, weights, shrinkage=shrinkage), 0.0)
-        total, observed = predicted.sum(axis=0), np.where(seen[rows], values[rows], 0.0).sum(axis=0)
-        factor = np.where(total > 0, observed / np.where(total > 0, total, 1.0), 1.0)
-        return cls(log_ratio, prior, base, slope, factor)
+        base, slope, log_ratio = ratios_to_lines(values, lengths, flattening=shrinkage, by_length=by_length)
+        raw = cls(log_ratio, column_mean(log_ratio.astype(np.float64)), base, slope, np.ones(len(base)))
+        factor = scale_to_observed(raw.predict(lengths[rows], indices, weights, shrinkage=shrinkage), values[rows])
+        return replace(raw, factor=factor)
 
     @property
     def observed(self) -> NDArray[np.bool_]:
@@ -138,7 +125,51 @@ def calibration_rows(observed: NDArray[np.bool_]) -> NDArray[np.int64]:
     return result
 
 
-def _column_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def ratios_to_lines(
+    values: NDArray[np.float64], lengths: NDArray[np.float64], *, flattening: float, by_length: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float32]]:
+    """What the length of a prompt says of an amount, and the logarithm of what is left.
+
+    Parameters
+    ----------
+    values : (h, m) float64
+        Observed amounts, at least 0; NaN where not observed.
+    lengths : (h,) float64
+        Tokens of each prompt.
+    flattening : float
+        Number of imagined observations that flatten each line.
+    by_length : bool
+        Whether the length of the prompt is used; else all slopes are 0.
+
+    Returns
+    -------
+    base, slope : (m,) float64
+        The line of each model, NaN where it was never observed.
+    log_ratio : (h, m) float32
+        Logarithm of each amount over its line, NaN where not observed.
+    """
+    seen = ~np.isnan(values)
+    count = seen.sum(axis=0)
+    mean = column_mean(values)
+    lines = [
+        _line(lengths[seen[:, j]], values[seen[:, j], j], flattening) if by_length and count[j] else (mean[j], 0.0)
+        for j in range(values.shape[1])
+    ]
+    base, slope = np.array(lines, dtype=np.float64).T.copy()
+    # A model that only ever cost nothing has a line of zeros; it is predicted to cost nothing again.
+    line = np.where(mean > 0, base + lengths[:, None] * slope, 1.0)
+    return base, slope, np.log((values + np.where(mean > 0, OFFSET * mean, 1.0)) / line).astype(np.float32)
+
+
+def scale_to_observed(predicted: NDArray[np.float64], observed: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Factor (m,) that makes the mean of each predicted column that of the observed one, where that is known."""
+    seen = ~np.isnan(observed)
+    total, wanted = np.where(seen, predicted, 0.0).sum(axis=0), np.where(seen, observed, 0.0).sum(axis=0)
+    factor: NDArray[np.float64] = np.where(total > 0, wanted / np.where(total > 0, total, 1.0), 1.0)
+    return factor
+
+
+def column_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean of the observed entries of each column, NaN where there is none."""
     seen = ~np.isnan(values)
     count = seen.sum(axis=0)

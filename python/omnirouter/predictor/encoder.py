@@ -15,7 +15,7 @@ from omnirouter.extras import require
 from omnirouter.predictor.base import Progress
 from omnirouter.predictor.encoder_config import EncoderConfig
 
-__all__ = ["Encoder"]
+__all__ = ["Encoder", "open_session"]
 
 MODEL_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
@@ -64,7 +64,7 @@ class Encoder:
         self._model = model
         self._tokenizer_json = tokenizer
         self._tokenizer = _open_tokenizer(tokenizer, config.max_length)
-        self._session = _open_session(model, threads)
+        self._session = open_session(model, threads)
         self._inputs = _input_types(self._session)
         names = [output.name for output in self._session.get_outputs()]
         self._output = "sentence_embedding" if "sentence_embedding" in names else names[0]
@@ -220,7 +220,8 @@ def _open_tokenizer(content: str, max_length: int) -> Any:
     return tokenizer
 
 
-def _open_session(model: Path | bytes, threads: int) -> Any:
+def open_session(model: Path | bytes, threads: int) -> Any:
+    """Open a graph with onnxruntime on the CPU; 0 threads are all cores."""
     runtime = require("onnxruntime", extra="predict")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +13,11 @@ from omnirouter.pool import Pool
 from omnirouter.predictor.base import Progress
 from omnirouter.predictor.encoder import Encoder
 from omnirouter.predictor.history import History, pool_outcomes
-from omnirouter.predictor.learned import LearnedPredictor
+from omnirouter.predictor.learned import Expected, HeldOut, LearnedPredictor
 
-__all__ = ["OutOfFold", "expect_out_of_fold", "fold_numbers", "out_of_fold"]
+__all__ = ["OutOfFold", "expect_out_of_fold", "fold_numbers", "hold_out", "out_of_fold"]
+
+HELD_ROWS = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,13 +46,13 @@ class OutOfFold:
     fold: NDArray[np.int64]
 
 
-def fold_numbers(prompts: Sequence[str], n_folds: int = 5, *, seed: int = 0) -> NDArray[np.int64]:
+def fold_numbers(prompts: Sequence[Hashable], n_folds: int = 5, *, seed: int = 0) -> NDArray[np.int64]:
     """Fold of each prompt: equal prompts share a fold, and folds have as many different prompts as each other.
 
     Parameters
     ----------
-    prompts : sequence of str
-        At least one.
+    prompts : sequence
+        At least one; texts, or numbers that stand for them.
     n_folds : int, default 5
         At least 2; no more than there are different prompts are used.
     seed : int, default 0
@@ -112,29 +114,52 @@ def out_of_fold(
     """
     predictor.check_parameters()
     outcomes = pool_outcomes(outcomes, pool)
-    fold = fold_numbers(outcomes.prompts, n_folds, seed=seed)
     encoder = encoder or predictor.open_encoder()
     history = History.of(outcomes, pool, encoder, progress=progress)
-    acc, cost, written = expect_out_of_fold(predictor, history, encoder, fold)
-    return OutOfFold(outcomes, acc, cost, written, history.paid, fold)
+    fold = fold_numbers(outcomes.prompts, n_folds, seed=seed)
+    expected = expect_out_of_fold(predictor, history, encoder, fold)
+    return OutOfFold(outcomes, expected.acc, expected.cost, expected.output_tokens, history.paid, fold)
 
 
-def expect_out_of_fold(
-    predictor: LearnedPredictor, history: History, encoder: Encoder, fold: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:
-    """The predictions of `out_of_fold` from a history: accuracy, cost and output tokens, each (h, m) float64."""
+def expect_out_of_fold(predictor: LearnedPredictor, history: History, encoder: Encoder, fold: NDArray[np.int64]) -> Expected:
+    """The predictions of `out_of_fold`, given a history and the fold of each row."""
+    return _expect_held(predictor, history, encoder, fold, np.ones(len(fold), dtype=np.bool_))
+
+
+def hold_out(predictor: LearnedPredictor, history: History, encoder: Encoder) -> HeldOut:
+    """Out-of-fold predictions of a history, of 20,000 rows at most, evenly spread; others are learned from only."""
+    fold = fold_numbers(history.prompt_numbers.tolist())
+    rows = np.unique(np.linspace(0, len(history) - 1, min(len(history), HELD_ROWS)).astype(np.int64))
+    wanted = np.zeros(len(history), dtype=np.bool_)
+    wanted[rows] = True
+    return HeldOut(rows, fold[rows], _expect_held(predictor, history, encoder, fold, wanted))
+
+
+def _expect_held(
+    predictor: LearnedPredictor,
+    history: History,
+    encoder: Encoder,
+    fold: NDArray[np.int64],
+    wanted: NDArray[np.bool_],
+) -> Expected:
+    """Out-of-fold predictions of the wanted rows."""
     numbers = np.unique(fold)
     if len(numbers) < 2:
         raise ValueError("the outcomes have one prompt only, expected at least two different ones")
-    shape = history.acc.shape
-    acc, cost = np.empty(shape), np.empty(shape)
-    written: NDArray[np.float64] | None = None
+    parts, places = [], []
     for number in numbers:
-        held = fold == number
-        rest = history.take(np.flatnonzero(~held))
-        expected = predictor.unfitted().fit_history(rest, encoder).expect(history.encoded.take(np.flatnonzero(held)))
-        acc[held], cost[held] = expected.acc, expected.cost
-        if expected.output_tokens is not None:
-            written = np.empty(shape) if written is None else written
-            written[held] = expected.output_tokens
-    return acc, cost, written
+        held = np.flatnonzero((fold == number) & wanted)
+        rest = history.take(np.flatnonzero(fold != number))
+        parts.append(predictor.unfitted().fit_history(rest, encoder).expect(history.encoded.take(held)))
+        places.append(held)
+    order = np.argsort(np.concatenate(places))
+
+    def joined(matrices: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+        return np.concatenate(matrices)[order]
+
+    written = [part.output_tokens for part in parts if part.output_tokens is not None]
+    return Expected(
+        acc=joined([part.acc for part in parts]),
+        cost=joined([part.cost for part in parts]),
+        output_tokens=joined(written) if written else None,
+    )

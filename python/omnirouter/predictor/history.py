@@ -28,6 +28,8 @@ class History:
     ----------
     encoded : Encoded
         The h prompts.
+    prompt_numbers : (h,) int64
+        Equal for rows with the same prompt.
     models : tuple of str
     acc : (h, m) float32
         NaN where not observed. A part of a history may have models without an observation.
@@ -40,6 +42,7 @@ class History:
     """
 
     encoded: Encoded
+    prompt_numbers: NDArray[np.int64]
     models: tuple[str, ...]
     acc: NDArray[np.float32]
     amounts: dict[str, NDArray[np.float64]]
@@ -65,12 +68,20 @@ class History:
         amounts = {name: matrix for name in AMOUNTS if (matrix := getattr(outcomes, name)) is not None}
         sources = cost_source(outcomes.models, pool, amounts)
         encoded = encode(encoder, outcomes.prompts, progress=progress)
-        return cls(encoded, outcomes.models, outcomes.acc.astype(np.float32), amounts, sources, pool)
+        numbers = {prompt: number for number, prompt in enumerate(dict.fromkeys(outcomes.prompts))}
+        prompt_numbers = np.array([numbers[prompt] for prompt in outcomes.prompts], dtype=np.int64)
+        return cls(encoded, prompt_numbers, outcomes.models, outcomes.acc.astype(np.float32), amounts, sources, pool)
 
     def take(self, rows: NDArray[np.int64]) -> History:
         """The history of some rows, all models kept."""
         amounts = {name: matrix[rows] for name, matrix in self.amounts.items()}
-        return replace(self, encoded=self.encoded.take(rows), acc=self.acc[rows], amounts=amounts)
+        return replace(
+            self,
+            encoded=self.encoded.take(rows),
+            prompt_numbers=self.prompt_numbers[rows],
+            acc=self.acc[rows],
+            amounts=amounts,
+        )
 
     @property
     def observed(self) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from omnirouter.predictor.costs import expected_cost
 from omnirouter.predictor.encoded import Encoded
 from omnirouter.predictor.encoder import Encoder
 from omnirouter.predictor.history import History
-from omnirouter.predictor.learned import Expected, LearnedPredictor
+from omnirouter.predictor.learned import Expected, LearnedPredictor, State
 from omnirouter.predictor.neighbours import Neighbours, shrunk_mean, weights_of
 
 __all__ = ["KnnPredictor"]
@@ -127,19 +127,16 @@ class KnnPredictor(LearnedPredictor):
                 by_length=name != "output_tokens",
             )
 
-    def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    def state(self) -> State:
+        """What was learned, and the parameters."""
         arrays: dict[str, NDArray[Any]] = {"vectors": self.vectors_, "acc": self.acc_, "acc_mean": self.acc_mean_}
         for name, amounts in self.amounts_.items():
             arrays |= amounts.arrays(name)
-        settings = {
-            "k": self.k,
-            "shrinkage": self.shrinkage,
-            "sharpness": self.sharpness,
-            "amounts": list(self.amounts_),
-        }
-        return settings, arrays
+        settings = {"k": self.k, "shrinkage": self.shrinkage, "sharpness": self.sharpness, "amounts": list(self.amounts_)}
+        return State(settings, arrays)
 
-    def _restore(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+    def _restore(self, state: State, *, threads: int) -> None:
+        settings, arrays = state.settings, state.arrays
         self.k, self.shrinkage, self.sharpness = settings["k"], settings["shrinkage"], settings["sharpness"]
         self.check_parameters()
         self.vectors_, self.acc_, self.acc_mean_ = arrays["vectors"], arrays["acc"], arrays["acc_mean"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -21,7 +21,7 @@ from omnirouter.predictor.encoded import Encoded, encode
 from omnirouter.predictor.encoder import Encoder
 from omnirouter.predictor.history import History
 
-__all__ = ["Expected", "LearnedPredictor"]
+__all__ = ["Expected", "LearnedPredictor", "State"]
 
 Self = TypeVar("Self", bound="LearnedPredictor")
 
@@ -42,6 +42,64 @@ class Expected:
     output_tokens: NDArray[np.float64] | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class State:
+    """What a predictor has learned, for saving.
+
+    Attributes
+    ----------
+    settings : dict
+        Plain data, ready for JSON.
+    arrays : dict of str to array
+        Each becomes a ``.npy`` file of that name.
+    files : dict of str to bytes
+        Other files by their names.
+    """
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    def within(self, part: str) -> State:
+        """The same with names that begin with the part's."""
+        return State(
+            {f"{part}.{name}": value for name, value in self.settings.items()},
+            {f"{part}.{name}": array for name, array in self.arrays.items()},
+            {f"{part}.{name}": content for name, content in self.files.items()},
+        )
+
+    def of(self, part: str) -> State:
+        """Undo `within`."""
+        start = f"{part}."
+
+        def cut(items: dict[str, Any]) -> dict[str, Any]:
+            return {name.removeprefix(start): item for name, item in items.items() if name.startswith(start)}
+
+        return State(cut(self.settings), cut(self.arrays), cut(self.files))
+
+    def __or__(self, other: State) -> State:
+        return State(self.settings | other.settings, self.arrays | other.arrays, self.files | other.files)
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Predictions of rows of a history by a predictor that has not learned from them.
+
+    Attributes
+    ----------
+    rows : (r,) int64
+        Rows of the history.
+    fold : (r,) int64
+        Fold of each of them; those of other folds were learned from.
+    expected : Expected
+        Of the r rows.
+    """
+
+    rows: NDArray[np.int64]
+    fold: NDArray[np.int64]
+    expected: Expected
+
+
 class LearnedPredictor(ABC):
     """A predictor that learns from a `History` and predicts by `Encoded` prompts.
 
@@ -59,9 +117,12 @@ class LearnedPredictor(ABC):
     cost_source_ : tuple of str
         For each model ``"prices"`` or ``"logged"``.
     pool_ : Pool or None
+    held_out_ : HeldOut or None
+        Of the history, where learning made such predictions on the way; not saved.
     """
 
     kind: ClassVar[str]
+    held_out_: HeldOut | None = None
 
     def __init__(self, encoder: Encoder | str | Path | None = None) -> None:
         self.encoder = encoder
@@ -117,6 +178,21 @@ class LearnedPredictor(ABC):
         self._learn(history)
         return self
 
+    def restore(
+        self: Self,
+        state: State,
+        encoder: Encoder,
+        models: tuple[str, ...],
+        pool: Pool | None,
+        cost_source: tuple[str, ...],
+        *,
+        threads: int = 0,
+    ) -> Self:
+        """Undo `state`, given what it leaves out."""
+        self.encoder_, self.models_, self.pool_, self.cost_source_ = encoder, models, pool, cost_source
+        self._restore(state, threads=threads)
+        return self
+
     def unfitted(self: Self) -> Self:
         """A copy with the same parameters and nothing learned."""
         fresh = copy.copy(self)
@@ -158,15 +234,18 @@ class LearnedPredictor(ABC):
         folder = Path(folder)
         (folder / "encoder").mkdir()
         self.encoder_.save(folder / "encoder")
-        settings, arrays = self._state()
-        for name, array in arrays.items():
+        state = self.state()
+        for name, array in state.arrays.items():
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
+        for name, content in state.files.items():
+            (folder / name).write_bytes(content)
         return {
             "kind": self.kind,
             "models": list(self.models_),
             "cost_source": list(self.cost_source_),
-            "arrays": list(arrays),
-            "settings": settings,
+            "arrays": list(state.arrays),
+            "other_files": list(state.files),
+            "settings": state.settings,
         }
 
     @classmethod
@@ -184,12 +263,10 @@ class LearnedPredictor(ABC):
                 raise PredictorError(f"predictor kind is {saved['kind']!r}, expected {cls.kind!r}")
             encoder = Encoder.load(folder / "encoder", threads=threads)
             arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in saved["arrays"]}
+            files = {name: (folder / name).read_bytes() for name in saved["other_files"]}
+            state = State(saved["settings"], arrays, files)
             self = cls(encoder)
-            self.encoder_ = encoder
-            self.models_ = tuple(saved["models"])
-            self.pool_ = pool
-            self.cost_source_ = tuple(saved["cost_source"])
-            self._restore(saved["settings"], arrays)
+            self.restore(state, encoder, tuple(saved["models"]), pool, tuple(saved["cost_source"]), threads=threads)
         except (KeyError, TypeError, ValueError, OSError, AttributeError) as error:
             raise PredictorError(f"predictor in {folder} is damaged: {error!r}") from error
         return self
@@ -203,12 +280,12 @@ class LearnedPredictor(ABC):
         """Set the learned attributes."""
 
     @abstractmethod
-    def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Parameters as plain data, and the learned arrays by name."""
+    def state(self) -> State:
+        """What was learned, and the parameters, but for the encoder, the models and their prices."""
 
     @abstractmethod
-    def _restore(self, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-        """Undo `_state`."""
+    def _restore(self, state: State, *, threads: int) -> None:
+        """Undo `state`."""
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "models_"):

@@ -1,0 +1,211 @@
+"""Linear heads of all models, learned together: what models have in common is learned from all of their outcomes.
+
+With features ``x_i`` (f,) and scores ``y_ij`` the heads are ``eta_ij = b_j + scale_j * sum_t P_tj * (x_i . beta_t)``.
+The rows of P are the principal directions of the models' residuals: difficulty first (what all models find hard
+together), then contrasts between groups of models, last the peculiarities of single ones. Each direction has a
+ridge of its own, chosen by leave-one-out error, so that a contrast which the features do not predict is shrunk to
+nothing however many models there are, and one that they do is learned from every model that takes part in it
+(as reduced-rank regression and the canonical shrinkage of Breiman and Friedman 1997, with ridges).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Heads", "fit_linear_heads", "fit_logistic_heads", "logit", "sigmoid"]
+
+STRENGTHS = np.append(np.logspace(-1.0, 5.0, 19), np.inf)  # ridges tried, in squared singular values; inf leaves out
+NEVER = 1e12  # stands for an infinite ridge
+PRIOR_COUNT = 4.0  # imagined observations of the mean of all models, in the mean of each
+PAIR_COUNT = 30.0  # imagined observations of the common covariance, in that of each pair of models
+LEAST_VARIANCE = 0.03  # of a score: keeps nearly perfect and nearly useless models from ruling the directions
+TOLERANCE = 1e-5
+MOST_STEPS = 400
+
+
+@dataclass(frozen=True, eq=False)
+class Heads:
+    """``eta = x @ weights + intercept``.
+
+    Attributes
+    ----------
+    weights : (f, m) float64
+    intercept : (m,) float64
+    strength : (m,) float64
+        Ridge of each direction; `NEVER` where the features say nothing of it.
+    """
+
+    weights: NDArray[np.float64]
+    intercept: NDArray[np.float64]
+    strength: NDArray[np.float64]
+
+    def __call__(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The heads' values, (n, m)."""
+        eta: NDArray[np.float64] = features @ self.weights + self.intercept
+        return eta
+
+
+def fit_logistic_heads(features: NDArray[np.float64], acc: NDArray[np.floating]) -> Heads:
+    """Heads of the logit of a score, by penalised maximum likelihood over the observed scores.
+
+    Parameters
+    ----------
+    features : (h, f) float64
+        Columns of mean about 0.
+    acc : (h, m) float
+        Scores in [0, 1], NaN where not observed; any pattern, columns without an observation included.
+
+    Notes
+    -----
+    Minorise-maximise with Boehning's bound: the curvature of each term is at most 1/4, and nothing where there is
+    no observation, so one factorisation serves every step and every pattern of holes. Steps are accelerated
+    (Nesterov 1983).
+    """
+    seen = ~np.isnan(acc)
+    count = seen.sum(axis=0)
+    score = np.where(seen, acc, 0.0).astype(np.float64)
+    overall = score.sum() / max(count.sum(), 1)
+    mean = (score.sum(axis=0) + PRIOR_COUNT * overall) / (count + PRIOR_COUNT)
+    mean = np.clip(mean, 0.5 / (len(acc) + 1), 1 - 0.5 / (len(acc) + 1))
+    scale = 1 / np.sqrt(np.maximum(mean * (1 - mean), LEAST_VARIANCE))
+    basis = _Basis.of(features)
+    directions = _Directions.of(basis, np.where(seen, score - mean, 0.0) * scale, seen)
+
+    def slope(eta: NDArray[np.float64]) -> NDArray[np.float64]:
+        derivative: NDArray[np.float64] = np.where(seen, score - sigmoid(eta), 0.0)
+        return derivative
+
+    return _climb(basis, directions, slope, scale=scale, start=logit(mean), curvature=0.25, count=count)
+
+
+def fit_linear_heads(features: NDArray[np.float64], values: NDArray[np.floating]) -> Heads:
+    """Heads of a quantity, by penalised least squares over the observed values; else as `fit_logistic_heads`.
+
+    A column without an observation gets an intercept of NaN.
+    """
+    seen = ~np.isnan(values)
+    count = seen.sum(axis=0)
+    known = np.where(seen, values, 0.0).astype(np.float64)
+    mean = known.sum(axis=0) / np.maximum(count, 1)
+    residual = np.where(seen, known - mean, 0.0)
+    spread = np.sqrt((residual**2).sum(axis=0) / np.maximum(count, 1))
+    scale = np.where(spread > 0, spread, 1.0)
+    basis = _Basis.of(features)
+    directions = _Directions.of(basis, residual / scale, seen)
+
+    def slope(eta: NDArray[np.float64]) -> NDArray[np.float64]:
+        # In units of the spread of each model, as the scores of accuracy are.
+        derivative: NDArray[np.float64] = np.where(seen, known - eta, 0.0) / scale**2
+        return derivative
+
+    heads = _climb(basis, directions, slope, scale=scale, start=mean, curvature=1 / scale**2, count=count)
+    return Heads(heads.weights, np.where(count > 0, heads.intercept, np.nan), heads.strength)
+
+
+def sigmoid(eta: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``1 / (1 + exp(-eta))`` without overflow."""
+    half: NDArray[np.float64] = 0.5 * (1 + np.tanh(0.5 * eta))
+    return half
+
+
+def logit(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``log(p / (1 - p))``."""
+    eta: NDArray[np.float64] = np.log(p) - np.log1p(-p)
+    return eta
+
+
+@dataclass(frozen=True, eq=False)
+class _Basis:
+    """Thin singular value decomposition of the features: ``features = left * singular @ right.T``."""
+
+    left: NDArray[np.float64]
+    singular: NDArray[np.float64]
+    right: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, features: NDArray[np.float64]) -> _Basis:
+        """From the eigenvectors of the smaller Gram matrix of the two; directions of rounding size are left out."""
+        square, right = np.linalg.eigh(features.T @ features)
+        keep = square > 1e-10 * max(square[-1], 1e-300)
+        singular, right = np.sqrt(square[keep]), right[:, keep]
+        return cls(features @ (right / singular), singular, right)
+
+
+@dataclass(frozen=True, eq=False)
+class _Directions:
+    """Orthogonal directions in the space of models, as rows of `rotation` (m, m), and the ridge of each (m,)."""
+
+    rotation: NDArray[np.float64]
+    strength: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, basis: _Basis, residual: NDArray[np.float64], seen: NDArray[np.bool_]) -> _Directions:
+        """From standardised residuals (h, m), 0 where not observed.
+
+        A direction's residual over holes is its full one, thinned: it has the share q of the signal and of the
+        variance. So the ridge that predicts the thinned residual best is, times q, that of the unthinned one.
+        """
+        h, m = residual.shape
+        together = seen.astype(np.float64).T @ seen
+        common = np.full((m, m), _common_correlation(residual, together))
+        np.fill_diagonal(common, 1.0)
+        covariance = (residual.T @ residual + PAIR_COUNT * common) / (together + PAIR_COUNT)
+        rotation = np.linalg.eigh(covariance)[1][:, ::-1].T
+        # The sign of an eigenvector is arbitrary; it is fixed so that the same data give the same bits.
+        rotation = rotation * np.where(rotation.sum(axis=1) < 0, -1.0, 1.0)[:, None]
+        target = residual @ rotation.T
+        inner = basis.left.T @ target
+        leverage, square = basis.left**2, basis.singular**2
+        errors = np.empty((len(STRENGTHS), m))
+        for row, strength in zip(errors, STRENGTHS, strict=True):
+            kept = square / (square + strength) if np.isfinite(strength) else np.zeros_like(square)
+            without = np.maximum(1 - leverage @ kept - 1 / h, 1e-9)
+            row[:] = (((target - basis.left @ (kept[:, None] * inner)) / without[:, None]) ** 2).sum(axis=0)
+        best = STRENGTHS[errors.argmin(axis=0)]
+        share = (rotation**2) @ (seen.mean(axis=0))
+        return cls(rotation, np.where(np.isfinite(best), best * share, NEVER))
+
+
+def _common_correlation(residual: NDArray[np.float64], together: NDArray[np.float64]) -> float:
+    """Correlation of two models' residuals on the same prompt, over all pairs, at least 0."""
+    total = residual.sum(axis=1)
+    products = float((total**2).sum() - (residual**2).sum())
+    pairs = float(together.sum() - np.trace(together))
+    return float(np.clip(products / pairs, 0.0, 0.99)) if pairs > 0 else 0.0
+
+
+def _climb(
+    basis: _Basis,
+    directions: _Directions,
+    slope: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    *,
+    scale: NDArray[np.float64],
+    start: NDArray[np.float64],
+    curvature: float | NDArray[np.float64],
+    count: NDArray[np.int64],
+) -> Heads:
+    """Maximise the penalised likelihood whose derivative by ``eta`` is `slope` and curvature at most `curvature`."""
+    rotation, square = directions.rotation, basis.singular**2
+    bound = float(np.max(curvature * scale**2))
+    penalty = directions.strength[None, :] / square[:, None]
+    steps = np.maximum(count, 1) * curvature
+    inner = ahead = np.zeros((len(square), len(scale)))
+    intercept = intercept_ahead = start
+    momentum = 1.0
+    for _ in range(MOST_STEPS):
+        derivative = slope(intercept_ahead + scale * ((basis.left @ ahead) @ rotation))
+        fresh = (bound * ahead + basis.left.T @ (derivative * scale) @ rotation.T) / (bound + penalty)
+        moved = intercept_ahead + (derivative.sum(axis=0) - (intercept_ahead - start) * curvature) / (steps + curvature)
+        grown = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
+        push = (momentum - 1) / grown
+        change = max(np.abs(fresh - inner).max(initial=0.0), np.abs(moved - intercept).max())
+        ahead, intercept_ahead = fresh + push * (fresh - inner), moved + push * (moved - intercept)
+        inner, intercept, momentum = fresh, moved, grown
+        if change < TOLERANCE:
+            break
+    weights = (basis.right / basis.singular) @ inner @ rotation * scale
+    return Heads(weights, intercept, directions.strength)

@@ -1,0 +1,186 @@
+"""Neighbours and network, stacked on out-of-fold predictions and shrunk as far as decisions say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnirouter.predictor.decisions import Shrinkage
+from omnirouter.predictor.encoded import Encoded
+from omnirouter.predictor.encoder import Encoder
+from omnirouter.predictor.folds import expect_out_of_fold, fold_numbers
+from omnirouter.predictor.history import History
+from omnirouter.predictor.knn import KnnPredictor
+from omnirouter.predictor.learned import Expected, HeldOut, LearnedPredictor, State
+from omnirouter.predictor.network import NetworkPredictor
+from omnirouter.predictor.stacking import AccStack, AmountStack, mean_scores
+
+__all__ = ["HybridPredictor"]
+
+STACKING_ROWS = 20_000
+FEW_ROWS = 2_000  # histories of fewer rows are divided into folds several times
+MOST_REPEATS = 5
+
+
+class HybridPredictor(LearnedPredictor):
+    """The default predictor: `KnnPredictor` and `NetworkPredictor`, stacked.
+
+    Both parts predict the history out of fold. From that are learned the weights of the parts (`AccStack`,
+    `AmountStack`), and how far the result is believed in a choice between models (`Shrinkage`).
+
+    Parameters
+    ----------
+    encoder : Encoder, str, Path or None
+        What turns prompts into vectors; a folder or hub name is opened by `fit`, None takes the embedded
+        encoder.
+    n_folds : int, default 5
+        Folds of the history, at least 2.
+    seed : int, default 0
+        Of the folds.
+
+    Attributes
+    ----------
+    models : tuple of str
+        Models of the pool in its order, or of the outcomes where there is no pool.
+    knn_, network_ : KnnPredictor, NetworkPredictor
+        The parts, fitted on the whole history.
+    acc_stack_ : AccStack
+    cost_stack_, tokens_stack_ : AmountStack
+        ``tokens_stack_`` is None where no output tokens were observed.
+    shrinkage_ : Shrinkage
+    """
+
+    kind: ClassVar[str] = "hybrid"
+
+    def __init__(self, encoder: Encoder | str | Path | None = None, *, n_folds: int = 5, seed: int = 0) -> None:
+        super().__init__(encoder)
+        self.n_folds = n_folds
+        self.seed = seed
+
+    def expect(self, encoded: Encoded) -> Expected:
+        """Predict by encoded prompts."""
+        parts = [self.knn_.expect(encoded), self.network_.expect(encoded)]
+        written = None
+        if self.tokens_stack_ is not None:
+            written = self.tokens_stack_([tokens for part in parts if (tokens := part.output_tokens) is not None])
+        return Expected(
+            acc=self.shrinkage_(self.acc_stack_([part.acc for part in parts])),
+            cost=self.cost_stack_([part.cost for part in parts]),
+            output_tokens=written,
+        )
+
+    def check_parameters(self) -> None:
+        """Raise `ValueError` for a parameter outside its range."""
+        if type(self.n_folds) is not int or self.n_folds < 2:
+            raise ValueError(f"n_folds is {self.n_folds!r}, expected a whole number of at least 2")
+        if type(self.seed) is not int or self.seed < 0:
+            raise ValueError(f"seed is {self.seed!r}, expected a whole number of at least 0")
+
+    def _learn(self, history: History) -> None:
+        encoder = self.encoder_
+        self.knn_ = KnnPredictor(encoder).fit_history(history, encoder)
+        self.network_ = NetworkPredictor(encoder).fit_history(history, encoder)
+        rows = np.unique(np.linspace(0, len(history) - 1, min(len(history), STACKING_ROWS)).astype(np.int64))
+        history = history.take(rows)
+        if len(np.unique(history.prompt_numbers)) < 2:
+            self._stack_equally(history)
+        else:
+            self._stack(history, rows)
+
+    def _stack(self, history: History, rows: NDArray[np.int64]) -> None:
+        repeats = min(MOST_REPEATS, -(-FEW_ROWS // len(history)))
+        numbers = history.prompt_numbers.tolist()
+        folds = np.stack([fold_numbers(numbers, self.n_folds, seed=self.seed + r) for r in range(repeats)])
+        parts = [
+            [expect_out_of_fold(part, history, self.encoder_, fold) for fold in folds] for part in (self.knn_, self.network_)
+        ]
+        acc = [np.stack([expected.acc for expected in part]) for part in parts]
+        cost = [np.stack([expected.cost for expected in part]) for part in parts]
+        self.acc_stack_ = AccStack.fit(acc, history.acc, folds)
+        self.cost_stack_ = AmountStack.fit(cost, history.paid)
+        self.tokens_stack_: AmountStack | None = None
+        written = history.amounts.get("output_tokens")
+        tokens: list[NDArray[np.float64]] = []
+        if written is not None:
+            tokens = [np.stack([_known(expected.output_tokens) for expected in part]) for part in parts]
+            self.tokens_stack_ = AmountStack.fit(tokens, written)
+        stacked = [
+            (self.acc_stack_([part[r] for part in acc]), self.cost_stack_([part[r] for part in cost]))
+            for r in range(repeats)
+        ]
+        self.shrinkage_ = Shrinkage.fit(
+            np.stack([acc for acc, _ in stacked]),
+            np.stack([cost for _, cost in stacked]),
+            history.acc,
+            history.paid,
+            folds,
+            mean_scores(history.acc),
+        )
+
+        self.held_out_ = HeldOut(
+            rows,
+            folds[0],
+            Expected(
+                acc=self._held_out_acc([part[0] for part in acc], history.acc, folds[0]),
+                cost=self.cost_stack_([part[0] for part in cost]),
+                output_tokens=None if self.tokens_stack_ is None else self.tokens_stack_([part[0] for part in tokens]),
+            ),
+        )
+
+    def _held_out_acc(
+        self, parts: list[NDArray[np.float64]], scores: NDArray[np.floating], fold: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Out-of-fold accuracies of the whole: the few weights are those of all rows, all means those of other folds."""
+        stacked = np.empty(parts[0].shape)
+        for number in np.unique(fold):
+            held = fold == number
+            stacked[held] = self.acc_stack_.around(scores[~held])([part[held] for part in parts])
+        acc = np.empty(stacked.shape)
+        for number in np.unique(fold):
+            held = fold == number
+            means = Shrinkage(mean_scores(scores[~held]), stacked[~held].mean(axis=0), self.shrinkage_.trust)
+            acc[held] = means(stacked[held])
+        return acc
+
+    def _stack_equally(self, history: History) -> None:
+        m = len(history.models)
+        self.acc_stack_, self.cost_stack_ = AccStack.equal(2, history.acc), AmountStack.equal(2, m)
+        self.tokens_stack_ = AmountStack.equal(2, m) if "output_tokens" in history.amounts else None
+        mean = mean_scores(history.acc)
+        self.shrinkage_ = Shrinkage(mean, mean, 0.0)
+
+    def state(self) -> State:
+        """What was learned, and the parameters."""
+        settings = {"n_folds": self.n_folds, "seed": self.seed, "trust": self.shrinkage_.trust}
+        arrays = {"mean": self.shrinkage_.mean, "centre": self.shrinkage_.centre}
+        stacks: dict[str, AccStack | AmountStack | None] = {
+            "acc_stack": self.acc_stack_,
+            "cost_stack": self.cost_stack_,
+            "tokens_stack": self.tokens_stack_,
+        }
+        for name, stack in stacks.items():
+            if stack is not None:
+                arrays |= {f"{name}.{field}": getattr(stack, field) for field in stack.__dataclass_fields__}
+        own = State(settings, arrays)
+        return own | self.knn_.state().within("knn") | self.network_.state().within("network")
+
+    def _restore(self, state: State, *, threads: int) -> None:
+        self.n_folds, self.seed = state.settings["n_folds"], state.settings["seed"]
+        self.check_parameters()
+        shared = (self.encoder_, self.models_, self.pool_, self.cost_source_)
+        self.knn_ = KnnPredictor(self.encoder_).restore(state.of("knn"), *shared, threads=threads)
+        self.network_ = NetworkPredictor(self.encoder_).restore(state.of("network"), *shared, threads=threads)
+        arrays = state.arrays
+        self.shrinkage_ = Shrinkage(arrays["mean"], arrays["centre"], float(state.settings["trust"]))
+        self.acc_stack_ = AccStack(**state.of("acc_stack").arrays)
+        self.cost_stack_ = AmountStack(**state.of("cost_stack").arrays)
+        tokens = state.of("tokens_stack").arrays
+        self.tokens_stack_ = AmountStack(**tokens) if tokens else None
+
+
+def _known(tokens: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    assert tokens is not None  # the history has output tokens, so every part predicts them
+    return tokens
