@@ -53,7 +53,7 @@ def test_accuracy_and_cost_are_looked_up_not_predicted(report: Report) -> None:
         assert single.accuracy.value == pytest.approx(acc.mean())
         assert single.cost.value == pytest.approx(cost.mean())
         assert single.accuracy.low <= single.accuracy.value <= single.accuracy.high
-    router = Router.fit(labelled().select(split="train"))
+    router = Router.fit(labelled().select(split="train"), predictor="knn")
     target = next(t for t in report.targets if t.method == "knn" and t.limit == "budget" and t.share == 0.5)
     assert target.asked == pytest.approx(0.5 * test.cost[:, best].mean())  # type: ignore[index]
     routing = router.route(test.prompts, budget=target.asked * len(test), rel_gap=1e-3)
@@ -64,6 +64,10 @@ def test_accuracy_and_cost_are_looked_up_not_predicted(report: Report) -> None:
     assert target.predicted_accuracy == pytest.approx(routing.solution.accuracy)
     promise = min(target.asked, target.predicted_spend)
     assert target.error.value == pytest.approx(target.spend.value / promise - 1)
+    assert 0 <= target.kept <= 1
+    loose = next(t for t in report.targets if t.method == "knn" and t.share == 1.0 and t.limit == "budget")
+    if loose.spend.high <= loose.asked:
+        assert loose.kept >= 0.975
 
 
 def test_differences_are_those_of_the_curves_at_the_same_spend(report: Report) -> None:
@@ -73,6 +77,13 @@ def test_differences_are_those_of_the_curves_at_the_same_spend(report: Report) -
         assert found.difference.value == pytest.approx(a.value - b.value)
         low, high = found.difference.low, found.difference.high
         assert found.verdict == ("ahead" if low > 0 else "behind" if high < 0 else "level")
+
+
+def test_differences_of_hull_areas_are_paired_too(report: Report) -> None:
+    own, zero = report.method("knn"), report.method("zero router")
+    found = next(d for d in report.differences if d.against == "zero router" and d.share is None).difference
+    assert found.value == pytest.approx(own.hull_area.value - zero.hull_area.value)
+    assert found.low <= found.value <= found.high
 
 
 def test_global_plans_keep_to_the_caps_and_rules_fill_them_in_turn(report: Report) -> None:
@@ -230,7 +241,7 @@ def test_too_many_holes_are_refused_with_the_model_that_has_most() -> None:
 
 def test_a_given_router_is_the_one_in_question() -> None:
     outcomes = labelled(160)
-    router = Router.fit(outcomes.select(split="train"))
+    router = Router.fit(outcomes.select(split="train"), predictor="knn")
     found = evaluate(outcomes, router, points=3, resamples=20)
     assert found.subject == "router"
     assert [method.name for method in found.methods][:2] == ["router", "knn"]
@@ -265,3 +276,28 @@ def test_bad_arguments_are_refused() -> None:
         evaluate(labelled(100), predictors=["knn"], resamples=0)
     with pytest.raises(ValueError, match="one model to route to, 'nano-1b'"):
         evaluate(labelled(100).with_models(["nano-1b"]))
+
+
+@pytest.mark.data
+def test_real_outcomes_give_the_figures_that_were_first_measured(shared_data: Path) -> None:
+    """Hull areas of the issue that asked for this: what needs no predictor exactly, neighbours about."""
+    for name, zero, hindsight, neighbours in (
+        ("routerbench_arc_mbpp", 0.846, 0.960, 0.874),
+        ("medagents_medqa_mmlu", 0.864, 0.956, 0.863),
+    ):
+        found = evaluate(Outcomes.read(shared_data / f"{name}.parquet"), predictors=["knn"], resamples=20)
+        assert found.method("zero router").hull_area.value == pytest.approx(zero, abs=6e-4)
+        assert found.method("hindsight").hull_area.value == pytest.approx(hindsight, abs=1.1e-3)
+        assert found.method("knn").hull_area.value == pytest.approx(neighbours, abs=5e-3)
+
+
+@pytest.mark.parametrize("free", [slice(None), slice(0, 1)])
+def test_models_that_cost_nothing_leave_shares_of_nothing_open(free: slice) -> None:
+    outcomes = labelled(100)
+    cost = outcomes.cost.copy()  # type: ignore[union-attr]
+    cost[:, free] = 0.0
+    found = evaluate(replace(outcomes, cost=cost), predictors=["knn"], points=3, resamples=10)
+    everything_free = free.stop is None
+    assert all(np.isnan(method.cost_to_match.value) == everything_free for method in found.methods)
+    json.dumps(found.to_dict(), allow_nan=False)
+    found.to_markdown()

@@ -61,15 +61,17 @@ def test_heads_find_what_is_planted(observed: float) -> None:
 
 def test_models_learn_from_each_other() -> None:
     """A model seen on 40 prompts is predicted better for the outcomes of the others."""
-    features, eta = planted(2000, 8, seed=3)
-    rng = np.random.default_rng(4)
-    acc = (rng.random(eta.shape) < sigmoid(eta)).astype(float)
-    acc[40:, 0] = np.nan
-    fresh, fresh_eta = planted(2000, 8, seed=5)
-    truth = sigmoid(fresh_eta[:, 0])
-    together = sigmoid(fit_logistic_heads(features, acc)(fresh))[:, 0]
-    alone = sigmoid(fit_logistic_heads(features[:40], acc[:40, :1])(fresh))[:, 0]
-    assert np.abs(together - truth).mean() < 0.6 * np.abs(alone - truth).mean()
+    errors = []
+    for seed in range(4):
+        features, eta = planted(1000, 8, seed=seed)
+        acc = (np.random.default_rng(seed).random(eta.shape) < sigmoid(eta)).astype(float)
+        acc[40:, 0] = np.nan
+        fresh, fresh_eta = planted(500, 8, seed=seed + 50)
+        together = fit_logistic_heads(features, acc)(fresh)[:, 0]
+        alone = fit_logistic_heads(features[:40], acc[:40, :1])(fresh)[:, 0]
+        errors.append([np.abs(sigmoid(eta) - sigmoid(fresh_eta[:, 0])).mean() for eta in (together, alone)])
+    together_error, alone_error = np.mean(errors, axis=0)
+    assert together_error < 0.8 * alone_error
 
 
 def test_noise_is_not_learned() -> None:

@@ -392,7 +392,7 @@ def test_broken_json_is_refused(saved: Path) -> None:
         Router.load(saved)
 
 
-@pytest.mark.parametrize("name", ["knn.vectors.npy", "mean.npy", "network.network.onnx", "encoder/tokenizer.json"])
+@pytest.mark.parametrize("name", ["knn.vectors.npy", "level.npy", "network.network.onnx", "encoder/tokenizer.json"])
 def test_every_file_is_checked(saved: Path, name: str) -> None:
     path = saved / name
     content = path.read_bytes()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Estimate", "Resamples", "estimate"]
 
-BLOCK = 256  # resamples whose weights are floats at one time
+BLOCK = 1 << 23  # weights that are floats at one time
 LEVEL = 0.95
 
 
@@ -68,8 +68,9 @@ class Resamples:
         """
         n = self.counts.shape[1]
         out = np.empty((len(self), values.shape[1]))
-        for start in range(0, len(self), BLOCK):
-            rows = slice(start, start + BLOCK)
+        step = max(1, BLOCK // n)
+        for start in range(0, len(self), step):
+            rows = slice(start, start + step)
             out[rows] = self.counts[rows].astype(np.float64) @ values / n
         return out
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from omnirouter.evaluation import capacity, plans
 from omnirouter.evaluation.bootstrap import Estimate, Resamples, estimate
-from omnirouter.evaluation.curves import accuracy_at
+from omnirouter.evaluation.curves import accuracy_at, ratio
 from omnirouter.evaluation.exam import Exam
 from omnirouter.evaluation.fitting import Forecast
 from omnirouter.evaluation.measuring import NOT_DEFINED, Curve, Judge
@@ -24,6 +24,11 @@ SHARES = (0.1, 0.25, 0.5, 1.0)
 FLOORS = (0.9, 0.95, 0.98, 1.0)
 """Of the best single model's accuracy on the train split: floors asked for."""
 SCENARIOS = 2
+RULE_MULTIPLIERS = 60
+RULES: dict[capacity.Order, str] = {
+    "arrival": "per query, falling back, in order of arrival",
+    "best first": "per query, falling back, best pair first",
+}
 
 Array = NDArray[np.float64]
 Plans = NDArray[np.int64]
@@ -41,6 +46,7 @@ def compare(
     tuning: Forecast | None,
     draws: Resamples,
     points: int,
+    seed: int,
     done: Callable[[], None],
 ) -> dict[str, Any]:
     """Route the judged queries in every way and compare what came of it.
@@ -57,6 +63,8 @@ def compare(
         Of the judged queries.
     points : int
         Budgets of each curve.
+    seed : int
+        Of the order in which queries arrive.
     done : callable
         Called after each solve.
 
@@ -85,13 +93,16 @@ def compare(
     if tuning is not None:
         multipliers = plans.multiplier_grid(subject.cost)
         every = plans.priced(subject.acc, subject.cost, multipliers)
-        curves.append(judge.curve("lambda-tuned", every, (subject.acc, subject.cost)))
+        # As many points as the other curves have: each one more is a chance for the upper hull.
+        grid = plans.budget_grid(subject.acc, subject.cost, points) / len(subject.acc)
+        chosen = plans.tuned_multipliers(subject.acc, subject.cost, subject.cost, grid, multipliers)
+        curves.append(judge.curve("lambda-tuned", every[chosen], (subject.acc, subject.cost)))
         assert exam.train.cost is not None
         tuned = plans.tuned_multipliers(tuning.acc, tuning.cost, exam.train.cost, budgets, multipliers)
         rule = Forecast("lambda-tuned", subject.acc, subject.cost)
         for share, budget, row in zip(SHARES, budgets, tuned, strict=True):
             targets.append(_target(judge, rule, every[[row]], "budget", share, budget))
-    thresholds = np.union1d(np.linspace(0.0, 1.0, 41), [plans.SHIPPED_THRESHOLD])
+    thresholds = np.union1d(np.linspace(0.0, 1.0, points - 1), [plans.SHIPPED_THRESHOLD])
     above = plans.cheapest_above(subject.acc, subject.cost, thresholds)
     curves.append(judge.curve("threshold", above, (subject.acc, subject.cost)))
     best_plans = plans.solved(exam.acc, exam.cost, plans.budget_grid(exam.acc, exam.cost, points), done=done)
@@ -99,7 +110,7 @@ def compare(
     curves += [judge.zero_router(), judge.random(), hindsight]
 
     rivals = [curve for curve in curves[1:] if curve.name not in ("random", "hindsight")]
-    differences = [judge.difference(curves[0], rival, share) for rival in rivals for share in SHARES]
+    differences = [judge.difference(curves[0], rival, share) for rival in rivals for share in (*SHARES, None)]
     single = Curve(f"best single model ({exam.models[judge.best]})", judge.best_cost[:, None], judge.best_accuracy[:, None])
     differences.append(judge.difference(curves[0], single, 1.0))
     scenarios = (
@@ -112,7 +123,7 @@ def compare(
         "methods": judge.methods(curves, SHARES, hindsight, _errors(targets)),
         "differences": tuple(differences),
         "targets": tuple(targets),
-        "capacity": tuple(_capacity(name, caps, judge, subject, points, done) for name, caps in scenarios),
+        "capacity": tuple(_capacity(name, caps, judge, subject, points, seed, done) for name, caps in scenarios),
     }
 
 
@@ -127,17 +138,17 @@ def _target(
     """What a plan (1, n) promised and what came of it; without a plan (0, n), nothing is defined."""
     if not len(plan):
         nan = float("nan")
-        return Target(own.name, limit, share, asked, nan, nan, NOT_DEFINED, NOT_DEFINED, NOT_DEFINED)
+        return Target(own.name, limit, share, asked, nan, nan, NOT_DEFINED, NOT_DEFINED, NOT_DEFINED, nan)
     curve = judge.curve(own.name, plan, (own.acc, own.cost))
     assert curve.predicted_cost is not None
     assert curve.predicted_accuracy is not None
     cost, accuracy = float(curve.predicted_cost[0]), float(curve.predicted_accuracy[0])
     if limit == "budget":
-        error = curve.cost[:, 0] / min(asked, cost) - 1
+        error, holds = ratio(curve.cost[:, 0], min(asked, cost)) - 1, curve.cost[1:, 0] <= asked
     else:
-        error = curve.accuracy[:, 0] - accuracy
+        error, holds = curve.accuracy[:, 0] - accuracy, curve.accuracy[1:, 0] >= asked
     spend, reached = estimate(curve.cost[:, 0]), estimate(curve.accuracy[:, 0])
-    return Target(own.name, limit, share, asked, cost, accuracy, spend, reached, estimate(error))
+    return Target(own.name, limit, share, asked, cost, accuracy, spend, reached, estimate(error), float(holds.mean()))
 
 
 def _errors(targets: list[Target]) -> dict[str, Estimate]:
@@ -151,7 +162,9 @@ def _errors(targets: list[Target]) -> dict[str, Estimate]:
     return errors
 
 
-def _capacity(name: str, caps: Array, judge: Judge, own: Forecast, points: int, done: Callable[[], None]) -> Capacity:
+def _capacity(
+    name: str, caps: Array, judge: Judge, own: Forecast, points: int, seed: int, done: Callable[[], None]
+) -> Capacity:
     """One scenario. The rules' multiplier is swept on the test split itself, so each is compared at its best."""
     acc, cost, n = own.acc, own.cost, len(own.acc)
     cheap = solve(acc, cost, caps, objective="cost", rel_gap=plans.REL_GAP).raise_for_status().spend
@@ -159,16 +172,22 @@ def _capacity(name: str, caps: Array, judge: Judge, own: Forecast, points: int, 
     budgets = np.geomspace(cheap, dear, points) if 0 < cheap < dear else np.linspace(cheap, dear, points)
     # The least spend itself may be missed by rounding.
     budgets[0] *= 1 + 1e-9
-    curves = [judge.curve("global", plans.solved(acc, cost, budgets, caps, done=done))]
-    multipliers = plans.multiplier_grid(cost, 60)
+    curves = [judge.curve("global", plans.solved(acc, cost, budgets, caps, done=done), (acc, cost))]
+    # Tables are often sorted by task, which no traffic is.
+    arrival = np.random.default_rng(seed).permutation(n)
     orders: tuple[capacity.Order, ...] = ("arrival", "best first")
     for order in orders:
-        found = np.array([capacity.fall_back(acc - lam * cost, caps, order) for lam in multipliers])
-        curves.append(judge.curve(f"per query, falling back in order of {order}", found))
+        found = []
+        for lam in plans.multiplier_grid(cost, RULE_MULTIPLIERS):
+            plan = np.empty(n, dtype=np.int64)
+            plan[arrival] = capacity.fall_back((acc - lam * cost)[arrival], caps, order)
+            found.append(plan)
+        curves.append(judge.curve(RULES[order], np.array(found), (acc, cost)))
     low = max(float(curve.cost[0].min()) for curve in curves)
     high = max(low, min(float(curve.cost[0].max()) for curve in curves))
     spends = [low + part * (high - low) for part in (0.25, 0.5, 0.75)]
     at = [[accuracy_at(curve.cost, curve.accuracy, np.full(len(curve.cost), spend)) for spend in spends] for curve in curves]
+    expected = [[_expected_at(curve, spend) for spend in spends] for curve in curves]
     middle = solve(acc, cost, caps, max(spends[1] * n, float(budgets[0])), rel_gap=plans.REL_GAP).raise_for_status()
     return Capacity(
         name=name,
@@ -180,10 +199,18 @@ def _capacity(name: str, caps: Array, judge: Judge, own: Forecast, points: int, 
                 curve.name,
                 tuple(estimate(values) for values in own_at),
                 tuple(estimate(best - values) for best, values in zip(at[0], own_at, strict=True)),
+                tuple(best - value for best, value in zip(expected[0], own_expected, strict=True)),
             )
-            for curve, own_at in zip(curves[1:], at[1:], strict=True)
+            for curve, own_at, own_expected in zip(curves[1:], at[1:], expected[1:], strict=True)
         ),
         load=tuple(middle.load.tolist()),
         prices=tuple(middle.duals.caps.tolist()),
         budget_price=middle.duals.budget,
     )
+
+
+def _expected_at(curve: Curve, spend: float) -> float:
+    """Predicted accuracy at a predicted spend."""
+    assert curve.predicted_cost is not None
+    assert curve.predicted_accuracy is not None
+    return float(accuracy_at(curve.predicted_cost[None], curve.predicted_accuracy[None], np.array([spend]))[0])

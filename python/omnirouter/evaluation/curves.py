@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["accuracy_at", "cost_to_reach", "mean_height", "reference_hull", "upper_hull"]
+__all__ = ["accuracy_at", "cost_to_reach", "mean_height", "ratio", "reference_hull", "upper_hull"]
 
 Array = NDArray[np.float64]
 
@@ -148,6 +148,12 @@ def mean_height(cost: Array, accuracy: Array, low: Array, high: Array) -> Array:
     area = ((at[:, 1:] - at[:, :-1]) * (height[:, 1:] + height[:, :-1])).sum(axis=1) / 2
     width = high - low
     return np.where(width > 0, area / np.where(width > 0, width, 1.0), np.nan)
+
+
+def ratio(a: Array, b: Array | float) -> Array:
+    """``a / b``, NaN where `b` is 0: a share of nothing is not defined."""
+    some = np.asarray(b) != 0
+    return np.where(some, a / np.where(some, b, 1.0), np.nan)
 
 
 def _height(x: Array, y: Array, at: Array) -> Array:

@@ -60,9 +60,8 @@ def summary(report: Report, missing: str = "") -> list[Block]:
         Heading(1, f"Evaluation of {report.subject} on {len(data.models)} models"),
         Paragraph(
             f"Learned from {data.train:,} queries, judged on {data.judged:,} others. Accuracy and cost are realised: "
-            "looked up in "
-            "outcomes that were not learned from; columns of predictions say so. In brackets: 95 % intervals from "
-            f"{data.resamples:,} bootstrap resamples of the judged queries (seed {data.seed})."
+            "looked up in outcomes that were not learned from; columns of predictions say so. In brackets: 95 % intervals "
+            f"from {data.resamples:,} bootstrap resamples of the judged queries (seed {data.seed})."
         ),
     ]
     notes = (*report.notes, *((missing,) if missing else ()))
@@ -84,18 +83,16 @@ def _verdicts(report: Report) -> Iterator[Block]:
         return
     yield Paragraph(
         f"Accuracy of {report.subject} less that of the other, at shares of what the best single model "
-        f"({report.best_single}) "
-        "costs, in points of accuracy and paired query by query. Ahead or behind: the interval does not hold zero."
+        f"({report.best_single}) costs, in points of accuracy and paired query by query; hull area: over all spends (see "
+        "the end). Ahead or behind: the interval does not hold zero."
     )
     others = list(dict.fromkeys(d.against for d in report.differences))
     rows: list[tuple[str, ...]] = []
     for other in others:
         at = {d.share: d for d in report.differences if d.against == other}
-        cells = [
-            f"{signed(at[share].difference, 100)} {at[share].verdict}" if share in at else "" for share in report.shares
-        ]
-        rows.append((other, *cells))
-    yield Table((f"{report.subject} less", *(f"at {share:.0%}" for share in report.shares)), tuple(rows))
+        own = [at.get(share) for share in (*report.shares, None)]
+        rows.append((other, *("" if d is None else f"{signed(d.difference, 100)} {d.verdict}" for d in own)))
+    yield Table((f"{report.subject} less", *(f"at {share:.0%}" for share in report.shares), "hull area"), tuple(rows))
 
 
 def _curves(report: Report) -> Iterator[Block]:
@@ -106,8 +103,7 @@ def _curves(report: Report) -> Iterator[Block]:
     at = tuple(f"at {share:.0%}" for share in report.shares)
     yield Paragraph(
         f"Accuracy at shares of what the best single model costs ({money(_single_cost(report))} per query), between "
-        "operating "
-        "points by straight lines. A dash: below the cheapest point."
+        "operating points by straight lines. A dash: below the cheapest point."
     )
     yield Table(
         ("accuracy of", *at),
@@ -137,21 +133,22 @@ def _targets(report: Report) -> Iterator[Block]:
     yield Heading(2, "Asked for and got")
     yield Paragraph(
         "Budgets as shares of the best single model's cost. Error: realised over promised spend, where the promise is "
-        "the budget, "
-        "or the predicted spend where a plan leaves money over."
+        "the budget, or the predicted spend where a plan leaves money over. Kept: in how many of the resamples the spend "
+        "is within the budget."
     )
     rows: list[tuple[str, ...]] = []
     floors: list[tuple[str, ...]] = []
     for t in report.targets:
         asked = f"{money(t.asked)} ({t.share:.0%})" if t.limit == "budget" else f"{t.asked:.3f}"
         if math.isnan(t.predicted_spend):
-            cells = (asked, "no plan", "–", "–", "–", "–")
+            cells = (asked, "no plan", "–", "–", "–", "–", "–")
         elif t.limit == "budget":
             cells = (
                 asked,
                 money(t.predicted_spend),
                 interval(t.spend, money),
-                interval(t.error, lambda value: f"{value:+.1%}"),
+                _percents(t.error),
+                f"{t.kept:.0%}",
                 f"{t.predicted_accuracy:.3f}",
                 interval(t.accuracy),
             )
@@ -161,14 +158,22 @@ def _targets(report: Report) -> Iterator[Block]:
                 f"{t.predicted_accuracy:.3f}",
                 interval(t.accuracy),
                 signed(t.error, 100),
+                f"{t.kept:.0%}",
                 money(t.predicted_spend),
                 interval(t.spend, money),
             )
         (rows if t.limit == "budget" else floors).append((t.method, *cells))
-    columns = ("predicted spend", "realised spend", "error", "predicted accuracy", "realised accuracy")
+    columns = ("predicted spend", "realised spend", "error", "kept", "predicted accuracy", "realised accuracy")
     yield Table(("method", "budget per query", *columns), tuple(rows))
     yield Paragraph("Accuracy floors, as shares of the best single model's accuracy on the train split; errors in points.")
-    columns = ("predicted accuracy", "realised accuracy", "realised less predicted", "predicted spend", "realised spend")
+    columns = (
+        "predicted accuracy",
+        "realised accuracy",
+        "realised less predicted",
+        "kept",
+        "predicted spend",
+        "realised spend",
+    )
     yield Table(("method", "floor", *columns), tuple(floors))
 
 
@@ -178,10 +183,10 @@ def _capacity(report: Report) -> Iterator[Block]:
     yield Heading(2, "When models are full")
     yield Paragraph(
         f"Global plans on the predictions of {report.subject} against per-query rules (the most acc - λ·cost) that fall "
-        "back to the "
-        "next model when one is full: in order of arrival, and the best pair first. All at the same spend per query, λ "
-        "swept on the "
-        "test split itself, so that each rule is at its best. Points of accuracy, paired."
+        "back to the next model when one is full: queries in a random order of arrival, and the best pair first. All at "
+        "the same spend per query, λ swept on the test split itself, so that each rule is at its best. Differences in "
+        "points of accuracy, paired; predicted: by the predictions at the same predicted spend, what the solver gains "
+        "before predictions err."
     )
     for scenario in report.capacity:
         yield Heading(3, scenario.name[0].upper() + scenario.name[1:])
@@ -189,6 +194,7 @@ def _capacity(report: Report) -> Iterator[Block]:
         for rule in scenario.rules:
             rows.append((f"{rule.name}, accuracy", *(interval(value) for value in rule.accuracy)))
             rows.append(("global less that", *(signed(value, 100) for value in rule.behind_by)))
+            rows.append(("global less that, predicted", *(f"{100 * value:+.1f}" for value in rule.predicted_behind_by)))
         yield Table(("at a spend per query of", *(money(spend) for spend in scenario.spends)), tuple(rows))
 
 
@@ -206,8 +212,7 @@ def _definitions(report: Report) -> Iterator[Block]:
     yield Heading(2, "Definitions")
     losses = (
         "log-loss: mean of -(a log p + (1 - a) log(1 - p)) over observed pairs of query and model, p clipped to [1e-6, 1 "
-        "- 1e-6]; "
-        "Brier score: mean of (p - a)².",
+        "- 1e-6]; Brier score: mean of (p - a)².",
         f"calibration error: {BINS} bins of equal width in the prediction; mean distance of predicted and observed mean, "
         "by pairs.",
     )
@@ -217,18 +222,14 @@ def _definitions(report: Report) -> Iterator[Block]:
     yield Items(
         (
             "cost to match: the least cost at which the curve first reaches the best single model's accuracy, as a share "
-            "of that "
-            "model's cost; ∞ where it never does.",
+            "of that model's cost; ∞ where it never does.",
             "hull area: mean height of the realised upper hull (trapezoid rule) between the cost of the cheapest and of "
-            "the dearest "
-            "single model; the cheapest single model is a point of every curve. Vertices are chosen on the test split "
-            "and kept in "
-            "the resamples.",
+            "the dearest single model; the cheapest single model is a point of every curve. Vertices are chosen on the "
+            "test split and kept in the resamples.",
             "AIQ, code: as RouterBench's evaluation code computes it: area under the non-decreasing hull, extended flat "
-            "to the "
-            "largest hull cost among all methods here, divided by that cost; so it depends on what is compared, and what "
-            "lies left "
-            "of the first point counts as zero. On the test split as a whole, where the code averages over its tasks.",
+            "to the largest hull cost among all methods here, divided by that cost; so it depends on what is compared, and "
+            "what lies left of the first point counts as zero. On the test split as a whole, where the code averages over "
+            "its tasks.",
             "AIQ, paper: the same area divided by the distance from the first point to that largest cost.",
             "gap to hindsight: hull area of hindsight less that of the method.",
             "target error: mean over the budgets of the absolute relative error of the spend.",
@@ -265,6 +266,11 @@ def signed(estimate: Estimate, scale: float = 1.0) -> str:
         return "–"
     digits = 1 if scale == 100 else 3
     value, low, high = (f"{scale * v:+.{digits}f}" for v in (estimate.value, estimate.low, estimate.high))
+    return f"{value} ({low} to {high})"
+
+
+def _percents(estimate: Estimate) -> str:
+    value, low, high = (f"{v:+.1%}" for v in (estimate.value, estimate.low, estimate.high))
     return f"{value} ({low} to {high})"
 
 

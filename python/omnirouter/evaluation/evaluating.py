@@ -12,7 +12,7 @@ from omnirouter.evaluation.bootstrap import Estimate, Resamples, estimate
 from omnirouter.evaluation.comparing import compare, steps_of
 from omnirouter.evaluation.encoding import RememberingEncoder
 from omnirouter.evaluation.exam import Exam, set_exam
-from omnirouter.evaluation.fitting import FOLDS, KINDS, Forecast, fit_predictor, forecast, held_out_forecast
+from omnirouter.evaluation.fitting import KINDS, Forecast, fit_predictor, forecast, held_out_forecast
 from omnirouter.evaluation.report import REPORT, Report
 from omnirouter.evaluation.results import Data, Difference, Single
 from omnirouter.evaluation.scores import Scores, score
@@ -66,7 +66,7 @@ def evaluate(
         split.
     pool : Pool, optional
         The models to route to, and prices by which answers are charged where the outcomes know their tokens.
-        Default: the router's pool, else all models, at logged costs.
+        Default: the router's pool, else all models, at logged costs. Its caps are not used; capacities are scenarios.
     out : str or Path, optional
         Folder to write; see `Report.write`.
     predictors : sequence of str, optional
@@ -100,7 +100,7 @@ def evaluate(
     Examples
     --------
     >>> from omnirouter.demo import simulate
-    >>> report = evaluate(simulate(120, seed=0), points=4, resamples=50)
+    >>> report = evaluate(simulate(120, seed=0), predictors=["knn"], points=4, resamples=50)
     >>> [method.name for method in report.methods][:2]
     ['knn', 'lambda-tuned']
     """
@@ -108,16 +108,20 @@ def evaluate(
         raise TypeError(f"outcomes is {type(outcomes).__name__}, expected Outcomes; Outcomes.read(path) reads a file")
     if out is not None:
         check_replaceable(Path(out), REPORT)
-    kinds = tuple(predictors) if predictors is not None else (KINDS if router is None else ("knn",))
+    kinds = tuple(predictors) if predictors is not None else (tuple(KINDS) if router is None else ("knn",))
     if points < 2:
         raise ValueError(f"points is {points}, expected at least 2")
+    for name in kinds:
+        if name not in KINDS or kinds.count(name) > 1:
+            raise ValueError(f"predictors names {name!r}, expected some of {', '.join(KINDS)}, each once")
     if not kinds and router is None:
         raise ValueError("predictors is empty and there is no router, expected one of them")
-    pool = pool if pool is not None or router is None else router.pool
+    if router is not None:
+        pool = router.pool if pool is None else pool.select(router.models)
     names = router.models if router is not None else None if pool is None else pool.names
     exam = set_exam(outcomes, names, pool, seed)
     n_forecasts = len(kinds) + (router is not None)
-    solving = 0 if exam.cost is None else steps_of(n_forecasts, points) + (FOLDS if router is None else 0)
+    solving = 0 if exam.cost is None else steps_of(n_forecasts, points) + (router is None)
     steps = _Steps(2 * len(kinds) + (router is not None) + solving, progress)
     kept = _encoder(encoder, router)
 
@@ -155,10 +159,13 @@ def evaluate(
                 "from."
             )
         else:
-            tuning = held_out_forecast(kinds[0], exam, pool, kept, steps)
+            tuning = held_out_forecast(kinds[0], exam, pool, kept)
+            steps()
         if tuning is None:
-            notes.append("The multiplier could not be tuned: some model was observed in one third of the train split only.")
-        found = compare(exam, forecasts, tuning, draws, points, steps)
+            notes.append(
+                "The multiplier could not be tuned: some model's costs are known in one half of the train split only."
+            )
+        found = compare(exam, forecasts, tuning, draws, points, seed, steps)
         report = Report(
             subject=forecasts[0].name,
             data=data,
@@ -209,7 +216,7 @@ def _without_cost(
         chosen = draws.means(exam.acc[rows, own.acc.argmax(axis=1)][:, None])[:, 0]
         argmax.append((own.name, estimate(chosen)))
         gain = estimate(chosen - single[:, best])
-        differences.append(Difference(own.name, f"best single model ({exam.models[best]})", 1.0, gain))
+        differences.append(Difference(own.name, f"best single model ({exam.models[best]})", None, gain))
     argmax.append(("hindsight", estimate(draws.means(exam.acc.max(axis=1)[:, None])[:, 0])))
     return Report(
         subject=forecasts[0].name,

@@ -181,9 +181,8 @@ def _too_few(test: Outcomes, rows: int) -> str:
     worst = int(holes.mean(axis=0).argmax())
     return (
         f"only {rows} of {len(test)} test queries have the outcome of every model, expected at least {LEAST_TEST}: a "
-        "plan can be "
-        f"looked up only where its pairs were observed. Leave out models with holes (most: {test.models[worst]!r}, "
-        f"{holes[:, worst].mean():.0%} missing), or answer a sample of queries with every model"
+        "plan can be looked up only where its pairs were observed. Leave out models with holes (most: "
+        f"{test.models[worst]!r}, {holes[:, worst].mean():.0%} missing), or answer a sample of queries with every model"
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnirouter.evaluation.bootstrap import Estimate, Resamples, estimate
-from omnirouter.evaluation.curves import accuracy_at, cost_to_reach, mean_height, reference_hull, upper_hull
+from omnirouter.evaluation.curves import accuracy_at, cost_to_reach, mean_height, ratio, reference_hull, upper_hull
 from omnirouter.evaluation.results import Difference, Method
 
 __all__ = ["Curve", "Judge"]
@@ -112,9 +112,10 @@ class Judge:
         """Accuracy at a share of the best single model's cost, (R,)."""
         return accuracy_at(curve.cost, curve.accuracy, share * self.best_cost)
 
-    def difference(self, curve: Curve, against: Curve, share: float) -> Difference:
-        """Paired difference at the same spend."""
-        return Difference(curve.name, against.name, share, estimate(self.at(curve, share) - self.at(against, share)))
+    def difference(self, curve: Curve, against: Curve, share: float | None) -> Difference:
+        """Paired difference at the same spend, or of the hull areas where `share` is None."""
+        own, other = (self.hull_area(c) if share is None else self.at(c, share) for c in (curve, against))
+        return Difference(curve.name, against.name, share, estimate(own - other))
 
     def hull_area(self, curve: Curve) -> Array:
         """Mean height of the upper hull between the cheapest and the dearest single model's cost, (R,).
@@ -153,8 +154,10 @@ class Judge:
                     predicted_spend=_values(curve.predicted_cost),
                     predicted_accuracy=_values(curve.predicted_accuracy),
                     accuracy_at=tuple(estimate(self.at(curve, share)) for share in shares),
-                    cost_to_match=estimate(cost_to_reach(curve.cost, curve.accuracy, self.best_accuracy) / self.best_cost),
-                    aiq_code=estimate(height * (largest - first) / largest),
+                    cost_to_match=estimate(
+                        ratio(cost_to_reach(curve.cost, curve.accuracy, self.best_accuracy), self.best_cost)
+                    ),
+                    aiq_code=estimate(height * ratio(largest - first, largest)),
                     aiq_paper=estimate(height),
                     hull_area=estimate(area),
                     gap_to_hindsight=estimate(best_area - area),

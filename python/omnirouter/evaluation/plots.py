@@ -103,8 +103,11 @@ def _curve(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
         axes.xaxis.set_major_formatter(lambda value, _: money(value))
         axes.xaxis.set_minor_formatter("")
         axes.set_xlim(right=cost.max() * 3)
-    low, high = min(mean.min(), min(subject.accuracy)), max(report.method("hindsight").accuracy)
-    axes.set_ylim(max(low, high - 0.6) - 0.02, high + 0.015)
+    # From the lowest curve up; single models far below it would only press the curves together.
+    low = min(min(report.method(name).accuracy) for name in (report.subject, "zero router", "random", "hindsight"))
+    high = max(report.method("hindsight").accuracy)
+    room = max(high - low, 0.05)
+    axes.set_ylim(low - 0.06 * room, high + 0.03 * room)
     _name_singles(axes, report)
     axes.set_xlabel("realised cost per query (money of the outcomes or of the pool)")
     axes.set_ylabel("realised accuracy (mean over queries)")
@@ -112,10 +115,9 @@ def _curve(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
     figure.legend(loc="outside right upper", frameon=False, fontsize=9)
     words = (
         "Realised accuracy against realised cost per query. Crosses: single models, named where they are on the hull "
-        "that random mixes "
-        f"reach (zero router). Dots: {report.subject} at {', '.join(f'{share:.0%}' for share in report.shares)} of the "
-        "cost of the "
-        f"best single model, {report.best_single}."
+        f"that random mixes reach (zero router). Dots: {report.subject} at "
+        f"{', '.join(f'{share:.0%}' for share in report.shares)} of the "
+        f"cost of the best single model, {report.best_single}. Single models far below the curves are not shown."
     )
     return _png(figure), words
 
@@ -142,7 +144,8 @@ def _name_singles(axes: Any, report: Report) -> None:
         x, y = axes.transData.transform((spend, accuracy))
         lowest = min(y - 5.0, lowest - height)
         at = axes.transData.inverted().transform((x + 7.0, lowest))
-        axes.text(*at, named[spend], fontsize=7.5, ha="left", va="top")
+        box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6}
+        axes.text(*at, named[spend], fontsize=7.5, ha="left", va="top", clip_on=True, bbox=box, zorder=2.5)
 
 
 def _calibration(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
@@ -167,8 +170,7 @@ def _calibration(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
     panels[0].set_ylabel("observed accuracy")
     return _png(figure), (
         "Calibration: mean observed against mean predicted accuracy, in bins of the prediction; the larger a dot, the "
-        "more pairs of "
-        "query and model. Dashed: perfect."
+        "more pairs of query and model. Dashed: perfect."
     )
 
 
@@ -206,9 +208,8 @@ def _targets(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4, frameon=False, fontsize=8.5)
     return _png(figure), (
         "What was asked for and what came of it, with 95 % intervals. Left: realised over promised spend, in per cent. "
-        "Right: accuracy "
-        f"floors for {report.subject}; the distance between the black marks and the dots is what the predictions "
-        "promised too much."
+        f"Right: accuracy floors for {report.subject}; the distance between the black marks and the dots is what the "
+        "predictions promised too much."
     )
 
 
@@ -244,6 +245,5 @@ def _capacity(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
     return _png(figure), (
         f"Load of the global plan at the middle spend, models from cheap to dear (at most {BARS}, the busiest). Red: the "
-        "price of one "
-        "more slot, in expected correct answers."
+        "price of one more slot, in expected correct answers."
     )

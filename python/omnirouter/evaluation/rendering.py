@@ -54,15 +54,15 @@ Block: TypeAlias = "Heading | Paragraph | Items | Table | Figure"
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; }
-body { max-width: 68rem; margin: 2rem auto; padding: 0 1.2rem; }
+body { max-width: 78rem; margin: 2rem auto; padding: 0 1.2rem; }
 h1 { font-size: 1.7rem; margin-bottom: .4rem; } h2 { font-size: 1.25rem; margin-top: 2.4rem; border-bottom: 1px solid #ddd; }
 h3 { font-size: 1.05rem; margin-top: 1.6rem; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .8rem 0; }
-th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #e4e4e4; white-space: nowrap; }
+th, td { padding: .25rem .5rem; text-align: right; border-bottom: 1px solid #e4e4e4; white-space: nowrap; }
 th { text-align: right; vertical-align: bottom; border-bottom: 2px solid #999; white-space: normal; }
 th:first-child, td:first-child { text-align: left; }
 tr.strong td { font-weight: 600; background: #f2f7fb; }
-figure { margin: 1.2rem 0; } img { max-width: 100%; height: auto; }
+figure { margin: 1.2rem 0; } img { max-width: min(100%, 60rem); height: auto; }
 figcaption { color: #555; font-size: .9rem; max-width: 52rem; }
 """
 

@@ -88,11 +88,19 @@ class Method:
 
 @dataclass(frozen=True)
 class Difference:
-    """Accuracy of one method less that of another at the same spend, paired query by query."""
+    """Accuracy of one method less that of another at the same spend, paired query by query.
+
+    Attributes
+    ----------
+    method, against : str
+    share : float or None
+        Of the best single model's cost; None where hull areas are compared, or where there is no cost.
+    difference : Estimate
+    """
 
     method: str
     against: str
-    share: float
+    share: float | None
     difference: Estimate
 
     @property
@@ -122,6 +130,9 @@ class Target:
     error : Estimate
         For a budget ``realised / promised - 1``, where the promise is the budget, or the predicted spend where the plan
         leaves money over; for a floor the realised less the predicted accuracy.
+    kept : float
+        Share of the resamples in which the realised spend is at most the budget, or the realised accuracy at least
+        the floor.
     """
 
     method: str
@@ -133,15 +144,28 @@ class Target:
     spend: Estimate
     accuracy: Estimate
     error: Estimate
+    kept: float
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A per-query rule under capacities: its accuracy at the matched spends, and that of the global plan less its own."""
+    """A per-query rule under capacities, at the matched spends.
+
+    Attributes
+    ----------
+    name : str
+    accuracy : tuple of Estimate
+        Realised.
+    behind_by : tuple of Estimate
+        Realised accuracy of the global plan less that of the rule.
+    predicted_behind_by : tuple of float
+        The same in predicted accuracy at the same predicted spend: what the solver gains before predictions err.
+    """
 
     name: str
     accuracy: tuple[Estimate, ...]
     behind_by: tuple[Estimate, ...]
+    predicted_behind_by: tuple[float, ...]
 
 
 @dataclass(frozen=True)

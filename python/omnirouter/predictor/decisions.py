@@ -3,24 +3,30 @@
 Of a predicted accuracy only differences between models on the same prompt decide. Where they are weak and models
 are many, the best of them is often the one whose error is largest. So they are shrunk::
 
-    acc_ij = mean_j + shared_i + trust * own_ij
+    logit acc_ij = level_j + shared_i + trust * own_ij
 
-with ``mean_j`` the model's mean, ``shared_i`` what the prompt adds to all models, ``own_ij`` the rest. At ``trust`` 0
-every prompt is decided by the means (the router is the best mix of single models), at 1 by the prediction as it is.
+with ``shared_i`` the mean over the models of how far the prediction's logit is from the model's usual one, ``own_ij``
+the rest, and ``level_j`` such that the model's mean prediction is what it was. At ``trust`` 0 a prompt says how hard
+it is and no more, at 1 the prediction is left as it is.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from omnirouter.predictor.heads import logit, sigmoid
+from omnirouter.predictor.stacking import LEAST, mean_scores
+
 __all__ = ["Shrinkage", "price_grid"]
 
-TRUSTS = tuple(np.linspace(0.0, 1.0, 11).tolist())
-STANDARD_ERRORS = 0.5
+TRUSTS = np.linspace(0.0, 1.0, 11)
+LOG_LOSS_ERRORS = 0.5  # standard errors by which the log-loss may exceed that of the better part
+LEVEL_STEPS = 4
 PRICES = 25
 LEAST_SHARE = 0.02  # observed share of a model below which its observations are not weighed up further
 
@@ -31,21 +37,21 @@ class Shrinkage:
 
     Attributes
     ----------
-    mean : (m,) float64
-        What a model is predicted to score where nothing is known of the prompt.
     centre : (m,) float64
-        Mean of the predictions that are shrunk.
+        Mean logit of the predictions that are shrunk.
+    level : (m,) float64
+        Logit of a model where nothing is known of the prompt.
     trust : float
         From 0 to 1.
     """
 
-    mean: NDArray[np.float64]
     centre: NDArray[np.float64]
+    level: NDArray[np.float64]
     trust: float
 
     def __call__(self, acc: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Shrunken accuracies, in [0, 1]."""
-        return _shrink(acc, self.centre, self.mean, self.trust)
+        """Shrunken accuracies (n, m) of accuracies (n, m)."""
+        return sigmoid(self.level + _deviations(_logits(acc), self.centre, self.trust))
 
     @classmethod
     def fit(
@@ -55,9 +61,10 @@ class Shrinkage:
         observed_acc: NDArray[np.floating],
         paid: NDArray[np.float64],
         folds: NDArray[np.int64],
-        mean: NDArray[np.float64],
+        *,
+        parts: Sequence[NDArray[np.float64]] = (),
     ) -> Shrinkage:
-        """Choose the trust whose choices would have been worth most over a range of prices of money.
+        """Find the trust by what choices would have been worth over a range of prices of money.
 
         Parameters
         ----------
@@ -67,30 +74,51 @@ class Shrinkage:
             What was observed, NaN where it was not.
         folds : (r, h) int64
             Fold of each row in each division; the means that a row is shrunk to are those of the other folds.
-        mean : (m,) float64
-            Means to shrink to from now on.
+        parts : sequence of (r, h, m) float64
+            Out-of-fold accuracies of what was stacked, whose log-loss is not to be exceeded.
 
         Notes
         -----
         A choice j of row i is worth ``acc_ij - price * cost_ij``. Unobserved outcomes are predicted, and the
         observed ones stand for the share of the model that was observed (the doubly robust estimate), so where
-        all is observed the value is the realised one. The least trust is taken whose value is within half a
-        standard error, over rows, of the best.
+        all is observed the value is the realised one.
+
+        The trust is the mean over a grid, weighted by ``exp(-z^2 / 2)`` where z is the loss in worth against the
+        best of the grid in its standard errors over rows: a posterior mean under a flat prior, which few rows
+        leave near one half. It is raised, if need be, to the least trust whose log-loss is within half a standard
+        error of that of the better part.
         """
-        worth = np.zeros((len(TRUSTS), acc.shape[1]))
+        rows = acc.shape[1]
+        worth, surprise = np.zeros((len(TRUSTS), rows)), np.zeros((len(TRUSTS), rows))
         for one_acc, one_cost, fold in zip(acc, cost, folds, strict=True):
             score, money = _filled(observed_acc, one_acc), _filled(paid, one_cost)
             prices = price_grid(score.mean(axis=0), money.mean(axis=0))
-            for values, trust in zip(worth, TRUSTS, strict=True):
-                shrunk = np.empty(one_acc.shape)
-                for number in np.unique(fold):
-                    held = fold == number
-                    others = one_acc[~held].mean(axis=0), score[~held].mean(axis=0)
-                    shrunk[held] = _shrink(one_acc[held], *others, trust)
-                values += _worth(shrunk, one_cost, score, money, prices)
+            eta = _logits(one_acc)
+            shrunk = np.empty((len(TRUSTS), *eta.shape))
+            for number in np.unique(fold):
+                held = fold == number
+                centre, target = eta[~held].mean(axis=0), mean_scores(observed_acc[~held])
+                level = logit(np.clip(target, LEAST, 1 - LEAST))
+                for place, trust in enumerate(TRUSTS):
+                    level = _level(_deviations(eta[~held], centre, trust), target, level)
+                    shrunk[place, held] = sigmoid(level + _deviations(eta[held], centre, trust))
+            for place, matrix in enumerate(shrunk):
+                worth[place] += _worth(matrix, one_cost, score, money, prices)
+                surprise[place] += _log_loss(matrix, observed_acc)
         loss = worth[worth.mean(axis=1).argmax()] - worth
-        bearable = loss.mean(axis=1) <= STANDARD_ERRORS * loss.std(axis=1) / np.sqrt(loss.shape[1])
-        return cls(mean, acc.mean(axis=(0, 1)), float(TRUSTS[int(bearable.argmax())]))
+        error = loss.std(axis=1) / np.sqrt(rows)
+        z = np.where(error > 0, loss.mean(axis=1) / np.where(error > 0, error, 1.0), 0.0)
+        weight = np.exp(-0.5 * z**2)
+        trust = float(weight @ TRUSTS / weight.sum())
+        if parts:
+            losses = [np.sum([_log_loss(one, observed_acc) for one in part], axis=0) for part in parts]
+            excess = surprise - min(losses, key=np.mean)
+            limit = LOG_LOSS_ERRORS * excess.std(axis=1) / np.sqrt(rows)
+            bearable = excess.mean(axis=1) <= limit
+            trust = max(trust, float(TRUSTS[int(bearable.argmax())]) if bearable.any() else 1.0)
+        eta = _logits(acc.reshape(-1, acc.shape[2]))
+        centre, target = eta.mean(axis=0), sigmoid(eta).mean(axis=0)
+        return cls(centre, _level(_deviations(eta, centre, trust), target, centre), trust)
 
 
 def price_grid(acc: NDArray[np.float64], cost: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -137,13 +165,34 @@ def _filled(observed: NDArray[np.floating], predicted: NDArray[np.float64]) -> N
     return filled
 
 
-def _shrink(
-    acc: NDArray[np.float64], centre: NDArray[np.float64], mean: NDArray[np.float64], trust: float
-) -> NDArray[np.float64]:
-    deviation = acc - centre
+def _logits(acc: NDArray[np.float64]) -> NDArray[np.float64]:
+    return logit(np.clip(acc, LEAST, 1 - LEAST))
+
+
+def _deviations(eta: NDArray[np.float64], centre: NDArray[np.float64], trust: float) -> NDArray[np.float64]:
+    """How far logits (n, m) are from the models' usual ones, with what is the model's own shrunk."""
+    deviation = eta - centre
     shared = deviation.mean(axis=1, keepdims=True)
-    shrunk: NDArray[np.float64] = np.clip(mean + shared + trust * (deviation - shared), 0.0, 1.0)
+    shrunk: NDArray[np.float64] = shared + trust * (deviation - shared)
     return shrunk
+
+
+def _level(deviation: NDArray[np.float64], target: NDArray[np.float64], start: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The level (m,) at which the mean of ``sigmoid(level + deviation)`` is the target (a few Newton steps)."""
+    level = start
+    for _ in range(LEVEL_STEPS):
+        p = sigmoid(level + deviation)
+        level = level + np.clip((target - p.mean(axis=0)) / np.maximum((p * (1 - p)).mean(axis=0), 1e-3), -2.0, 2.0)
+    return level
+
+
+def _log_loss(acc: NDArray[np.float64], observed: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Sum over the observed scores of each row, (h,)."""
+    seen = ~np.isnan(observed)
+    p = np.clip(acc, LEAST, 1 - LEAST)
+    score = np.where(seen, observed, 0.0)
+    losses: NDArray[np.float64] = -np.where(seen, score * np.log(p) + (1 - score) * np.log1p(-p), 0.0).sum(axis=1)
+    return losses
 
 
 def _worth(

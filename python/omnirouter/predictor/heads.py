@@ -3,9 +3,10 @@
 With features ``x_i`` (f,) and scores ``y_ij`` the heads are ``eta_ij = b_j + scale_j * sum_t P_tj * (x_i . beta_t)``.
 The rows of P are the principal directions of the models' residuals: difficulty first (what all models find hard
 together), then contrasts between groups of models, last the peculiarities of single ones. Each direction has a
-ridge of its own, chosen by leave-one-out error, so that a contrast which the features do not predict is shrunk to
-nothing however many models there are, and one that they do is learned from every model that takes part in it
-(as reduced-rank regression and the canonical shrinkage of Breiman and Friedman 1997, with ridges).
+ridge of its own, the largest whose leave-one-out error is not clearly above the least. So a contrast which the
+features do not predict is shrunk to nothing however many models there are, and one that they do predict is learned
+from every model that takes part in it (as reduced-rank regression and the canonical shrinkage of Breiman and
+Friedman 1997, with ridges).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ __all__ = ["Heads", "fit_linear_heads", "fit_logistic_heads", "logit", "sigmoid"
 
 STRENGTHS = np.append(np.logspace(-1.0, 5.0, 19), np.inf)  # ridges tried, in squared singular values; inf leaves out
 NEVER = 1e12  # stands for an infinite ridge
+STANDARD_ERRORS = 0.5  # a ridge is raised as long as its error is within so many of the least
 PRIOR_COUNT = 4.0  # imagined observations of the mean of all models, in the mean of each
 PAIR_COUNT = 30.0  # imagined observations of the common covariance, in that of each pair of models
 LEAST_VARIANCE = 0.03  # of a score: keeps nearly perfect and nearly useless models from ruling the directions
@@ -160,14 +162,24 @@ class _Directions:
         target = residual @ rotation.T
         inner = basis.left.T @ target
         leverage, square = basis.left**2, basis.singular**2
-        errors = np.empty((len(STRENGTHS), m))
+        errors = np.empty((len(STRENGTHS), h, m))
         for row, strength in zip(errors, STRENGTHS, strict=True):
             kept = square / (square + strength) if np.isfinite(strength) else np.zeros_like(square)
             without = np.maximum(1 - leverage @ kept - 1 / h, 1e-9)
-            row[:] = (((target - basis.left @ (kept[:, None] * inner)) / without[:, None]) ** 2).sum(axis=0)
-        best = STRENGTHS[errors.argmin(axis=0)]
+            row[:] = ((target - basis.left @ (kept[:, None] * inner)) / without[:, None]) ** 2
+        best = STRENGTHS[_largest_bearable(errors)]
         share = (rotation**2) @ (seen.mean(axis=0))
         return cls(rotation, np.where(np.isfinite(best), best * share, NEVER))
+
+
+def _largest_bearable(errors: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Place of the last strength whose error is within so many standard errors of the least, for each direction (m,)."""
+    least = errors.sum(axis=1).argmin(axis=0)
+    loss = errors - np.take_along_axis(errors, least[None, None, :], axis=0)
+    limit = STANDARD_ERRORS * loss.std(axis=1) / np.sqrt(errors.shape[1])
+    bearable = loss.mean(axis=1) <= limit + 1e-15
+    place: NDArray[np.int64] = len(errors) - 1 - bearable[::-1].argmax(axis=0)
+    return place
 
 
 def _common_correlation(residual: NDArray[np.float64], together: NDArray[np.float64]) -> float:

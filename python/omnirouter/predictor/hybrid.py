@@ -16,7 +16,7 @@ from omnirouter.predictor.history import History
 from omnirouter.predictor.knn import KnnPredictor
 from omnirouter.predictor.learned import Expected, HeldOut, LearnedPredictor, State
 from omnirouter.predictor.network import NetworkPredictor
-from omnirouter.predictor.stacking import AccStack, AmountStack, mean_scores
+from omnirouter.predictor.stacking import AccStack, AmountStack
 
 __all__ = ["HybridPredictor"]
 
@@ -112,12 +112,12 @@ class HybridPredictor(LearnedPredictor):
             for r in range(repeats)
         ]
         self.shrinkage_ = Shrinkage.fit(
-            np.stack([acc for acc, _ in stacked]),
-            np.stack([cost for _, cost in stacked]),
+            np.stack([one for one, _ in stacked]),
+            np.stack([one for _, one in stacked]),
             history.acc,
             history.paid,
             folds,
-            mean_scores(history.acc),
+            parts=acc,
         )
 
         self.held_out_ = HeldOut(
@@ -148,13 +148,12 @@ class HybridPredictor(LearnedPredictor):
         m = len(history.models)
         self.acc_stack_, self.cost_stack_ = AccStack.equal(2, history.acc), AmountStack.equal(2, m)
         self.tokens_stack_ = AmountStack.equal(2, m) if "output_tokens" in history.amounts else None
-        mean = mean_scores(history.acc)
-        self.shrinkage_ = Shrinkage(mean, mean, 0.0)
+        self.shrinkage_ = Shrinkage(self.acc_stack_.base, self.acc_stack_.base, 0.0)
 
     def state(self) -> State:
         """What was learned, and the parameters."""
         settings = {"n_folds": self.n_folds, "seed": self.seed, "trust": self.shrinkage_.trust}
-        arrays = {"mean": self.shrinkage_.mean, "centre": self.shrinkage_.centre}
+        arrays = {"centre": self.shrinkage_.centre, "level": self.shrinkage_.level}
         stacks: dict[str, AccStack | AmountStack | None] = {
             "acc_stack": self.acc_stack_,
             "cost_stack": self.cost_stack_,
@@ -173,7 +172,7 @@ class HybridPredictor(LearnedPredictor):
         self.knn_ = KnnPredictor(self.encoder_).restore(state.of("knn"), *shared, threads=threads)
         self.network_ = NetworkPredictor(self.encoder_).restore(state.of("network"), *shared, threads=threads)
         arrays = state.arrays
-        self.shrinkage_ = Shrinkage(arrays["mean"], arrays["centre"], float(state.settings["trust"]))
+        self.shrinkage_ = Shrinkage(arrays["centre"], arrays["level"], float(state.settings["trust"]))
         self.acc_stack_ = AccStack(**state.of("acc_stack").arrays)
         self.cost_stack_ = AmountStack(**state.of("cost_stack").arrays)
         tokens = state.of("tokens_stack").arrays

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from omnirouter.predictor.heads import logit, sigmoid
 
-__all__ = ["AccStack", "AmountStack", "mean_scores"]
+__all__ = ["LEAST", "AccStack", "AmountStack", "mean_scores"]
 
 LEAST = 0.005  # predicted accuracies are cut here and at 1 - LEAST before their logit
 PRIOR_COUNT = 4.0  # imagined observations of the mean of all models, in the mean of each

@@ -1,0 +1,138 @@
+"""A model that joins late, and logs that know few outcomes: what they cost in accuracy.
+
+    python benches/new_models.py ../shared/data
+
+Realised on the test split; budgets are shares of what the most accurate single model costs there; brackets hold 95 %
+bootstrap intervals. **New model**: the most accurate model of the train split is held out, the router fitted on the
+others, and the model then added from a number of its outcomes, drawn at random (`Router.add_model`); "all at once" is a
+router fitted on everything. Log-loss is that of the new model alone. **Few observations**: in the train split only this
+share of the pairs of query and model is kept, at random but at least one for each query; log-loss is that of all models.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from omnirouter.predictor.kinds import KINDS
+
+from measure import described, table
+from omnirouter import Outcomes, Router
+from omnirouter.evaluation.bootstrap import Resamples, estimate
+from omnirouter.evaluation.document import interval
+from omnirouter.evaluation.encoding import RememberingEncoder
+from omnirouter.evaluation.scores import score
+from omnirouter.predictor import embedded_encoder
+
+FILES = ("routerbench_arc_mbpp", "cascades_mmlu_truthfulqa_gsm8k", "medagents_medqa_mmlu")
+SHARES = (0.25, 0.5, 1.0)
+ADDED = (20, 100, 500)
+OBSERVED = (0.05, 0.2, 1.0)
+
+
+class Bench:
+    """One table: train and test split, and an encoder that reads each prompt once."""
+
+    def __init__(self, path: Path, resamples: int) -> None:
+        outcomes = Outcomes.read(path)
+        self.name = path.stem
+        self.train, self.test = outcomes.select(split="train"), outcomes.select(split="test")
+        self.encoder = RememberingEncoder(embedded_encoder())
+        self.draws = Resamples(len(self.test), resamples, seed=0)
+        best = int(self.test.acc.mean(axis=0).argmax())
+        assert self.test.cost is not None
+        self.most = float(self.test.cost[:, best].sum())
+
+    def accuracies(self, router: Router) -> list[str]:
+        """Realised accuracy at each budget."""
+        columns = [self.test.models.index(name) for name in router.models]
+        rows = np.arange(len(self.test))
+        cells = []
+        for share in SHARES:
+            plan = router.route(self.test.prompts, budget=share * self.most, rel_gap=1e-3).assignment
+            if plan is None:
+                cells.append("no plan")
+                continue
+            acc = self.test.acc[:, columns][rows, plan]
+            cells.append(interval(estimate(self.draws.means(acc[:, None])[:, 0])))
+        return cells
+
+    def log_loss(self, router: Router, models: tuple[str, ...]) -> str:
+        """Of the predicted accuracies of some models."""
+        predicted = router.predict(self.test.prompts).acc[:, [router.models.index(name) for name in models]]
+        truth = self.test.acc[:, [self.test.models.index(name) for name in models]]
+        return interval(score("router", models, predicted.astype(np.float64), truth, self.draws).log_loss)
+
+    def fit(self, outcomes: Outcomes, kind: str) -> Router:
+        return Router.fit(outcomes, predictor=kind, encoder=self.encoder)
+
+
+def new_model(bench: Bench) -> list[tuple[str, ...]]:
+    """Rows of one table: without the model, added from few outcomes, and all at once."""
+    train = bench.train
+    held = train.models[int(np.nanmean(train.acc, axis=0).argmax())]
+    rest = tuple(name for name in train.models if name != held)
+    rng = np.random.default_rng(0)
+    order = rng.permutation(len(train))
+    without = bench.fit(train.with_models(rest), "hybrid")
+    rows = [(f"{bench.name}: {held}", "without it", "", *bench.accuracies(without))]
+    for count in ADDED:
+        if count > len(train):
+            continue
+        router = bench.fit(train.with_models(rest), "hybrid")
+        router.add_model(train.take(order[:count]).with_models([held]))
+        rows.append(("", f"added from {count}", bench.log_loss(router, (held,)), *bench.accuracies(router)))
+    whole = bench.fit(train, "hybrid")
+    rows.append(("", f"all at once, {len(train):,}", bench.log_loss(whole, (held,)), *bench.accuracies(whole)))
+    return rows
+
+
+def thinned(outcomes: Outcomes, share: float, seed: int) -> Outcomes:
+    """Outcomes of which a share of the pairs is kept, at least one for each query and each model."""
+    rng = np.random.default_rng(seed)
+    shape = outcomes.acc.shape
+    keep: NDArray[np.bool_] = rng.random(shape) < share
+    keep[np.arange(shape[0]), rng.integers(0, shape[1], shape[0])] = True
+    for j in np.flatnonzero(~keep.any(axis=0)):
+        keep[int(rng.integers(0, shape[0])), j] = True
+    names = ("acc", "cost", "input_tokens", "output_tokens", "latency")
+    matrices = {name: matrix for name in names if (matrix := getattr(outcomes, name)) is not None}
+    return replace(outcomes, **{name: np.where(keep, matrix, np.nan) for name, matrix in matrices.items()})
+
+
+def few_observations(bench: Bench) -> list[tuple[str, ...]]:
+    """Rows of one table: kinds of predictors at each share of observed pairs."""
+    rows: list[tuple[str, ...]] = []
+    for share in OBSERVED:
+        train = thinned(bench.train, share, seed=0)
+        for kind in KINDS:
+            router = bench.fit(train, kind)
+            first = not rows
+            label = f"{share:.0%} ({train.observed.sum(axis=1).mean():.1f} per query)" if kind == next(iter(KINDS)) else ""
+            cells = (bench.log_loss(router, bench.test.models), *bench.accuracies(router))
+            rows.append((bench.name if first else "", label, kind, *cells))
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder of outcome tables")
+    parser.add_argument("--quick", action="store_true", help="one table, few resamples")
+    arguments = parser.parse_args()
+    files = FILES[:1] if arguments.quick else FILES
+    benches = [Bench(arguments.data / f"{name}.parquet", 100 if arguments.quick else 1000) for name in files]
+    budgets = [f"at {share:.0%}" for share in SHARES]
+    print("### New model\n")
+    rows = [row for bench in benches for row in new_model(bench)]
+    print(table(("data set: new model", "router", "log-loss of the new model", *budgets), rows))
+    print("\n### Few observations\n")
+    rows = [row for bench in benches for row in few_observations(bench)]
+    print(table(("data set", "observed pairs", "predictor", "log-loss", *budgets), rows))
+    print(f"\n{described()}")
+
+
+if __name__ == "__main__":
+    main()

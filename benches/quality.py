@@ -1,0 +1,185 @@
+"""What routing is worth on every table of real outcomes: fitted on the train split, judged on the test split.
+
+    python benches/quality.py ../shared/data
+
+Accuracy and cost are **realised**: looked up in the held-out outcomes. Methods are compared at the same spend, as shares of
+what the most accurate single model costs on the test split; brackets hold 95 % intervals, from 1,000 bootstrap resamples
+of the test queries, differences paired. `omnirouter evaluate` writes the whole report on one table, with the definition of
+each figure. Rules: "lambda-tuned" takes for each query the most acc - λ·cost with one λ (tuned on the train split for the
+target error, swept for its curve), "threshold" the cheapest model predicted above a threshold (the AIOS rule, swept); both
+use the predictions of the first predictor. The zero router is the hull of the single models' points **on the test split**.
+Hull area is the mean height of the realised upper hull between the cheapest and the dearest single model's cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+
+from measure import described, table, write_json
+from omnirouter import Outcomes, Report, evaluate
+from omnirouter.evaluation.bootstrap import Estimate
+from omnirouter.evaluation.document import interval, signed
+
+
+def points(estimate: Estimate) -> str:
+    """A difference in points of accuracy with its interval, and the verdict as a mark."""
+    if math.isnan(estimate.value):
+        return "–"
+    mark = "▲ " if estimate.low > 0 else "▼ " if estimate.high < 0 else ""
+    return mark + signed(estimate, 100)
+
+
+def verdicts(reports: dict[str, Report]) -> str:
+    """One row per data set: the subject against the zero router at each share."""
+    rows = []
+    for name, report in reports.items():
+        at = {d.share: d.difference for d in report.differences if d.against == "zero router"}
+        best = next(single for single in report.singles if single.model == report.best_single)
+        words = f"{best.model}, {interval(best.accuracy)}"
+        size = f"{report.data.judged:,} × {len(report.data.models)}"
+        rows.append((name, size, words, *(points(at[share]) for share in (*report.shares, None))))
+    shares = [f"at {share:.0%}" for share in next(iter(reports.values())).shares]
+    return table(("data set", "test queries × models", "best single model", *shares, "hull area"), rows)
+
+
+def rivals(reports: dict[str, Report], share: float | None) -> str:
+    """One row per data set: the subject against every other method at one share, or in hull area."""
+    names = list(dict.fromkeys(d.against for report in reports.values() for d in report.differences if d.share == share))
+    rows = []
+    for name, report in reports.items():
+        at = {d.against: d.difference for d in report.differences if d.share == share}
+        rows.append((name, *(points(at[other]) if other in at else "" for other in names)))
+    return table(("data set", *(f"less {name}" for name in names)), rows)
+
+
+def figures(reports: dict[str, Report]) -> str:
+    """Every method on every data set."""
+    rows: list[tuple[str, ...]] = []
+    for name, report in reports.items():
+        scores = {score.predictor: score for score in report.scores}
+        quarter, half = report.shares.index(0.25), report.shares.index(0.5)
+        for k, method in enumerate(report.methods):
+            own = scores.get(method.name)
+            match, error = method.cost_to_match.value, method.target_error.value
+            rows.append(
+                (
+                    name if k == 0 else "",
+                    method.name,
+                    interval(method.accuracy_at[quarter]),
+                    interval(method.accuracy_at[half]),
+                    "never" if math.isinf(match) else f"{match:.0%}",
+                    f"{method.aiq_code.value:.3f}",
+                    f"{method.aiq_paper.value:.3f}",
+                    interval(method.hull_area),
+                    interval(method.gap_to_hindsight),
+                    "" if own is None else interval(own.log_loss),
+                    "" if own is None else interval(own.ece),
+                    "" if math.isnan(error) else f"{error:.1%}",
+                )
+            )
+    columns = ("data set", "method", "at 25%", "at 50%", "cost to match best single", "AIQ, code", "AIQ, paper", "hull area")
+    return table((*columns, "gap to hindsight", "log-loss", "ECE", "target error"), rows)
+
+
+def capacities(reports: dict[str, Report]) -> str:
+    """Global plans against per-query rules when models fill up, at the middle of the spends that all reach."""
+    rows = []
+    for name, report in reports.items():
+        for k, scenario in enumerate(report.capacity):
+            less = [f"{points(rule.behind_by[1])}; {100 * rule.predicted_behind_by[1]:+.1f}" for rule in scenario.rules]
+            rows.append((name if k == 0 else "", scenario.name, interval(scenario.accuracy[1]), *less))
+    return table(("data set", "capacities", "global plan", "less arrival order", "less best-first order"), rows)
+
+
+def without_cost(reports: dict[str, Report]) -> str:
+    """Log-loss, calibration and the accuracy of the argmax where the data has no cost."""
+    rows: list[tuple[str, ...]] = []
+    for name, report in reports.items():
+        chosen, gain = dict(report.argmax), {d.method: d.difference for d in report.differences}
+        for k, score in enumerate(report.scores):
+            known = score.predictor in gain
+            rows.append(
+                (
+                    name if k == 0 else "",
+                    score.predictor,
+                    interval(score.log_loss),
+                    interval(score.brier),
+                    interval(score.ece),
+                    interval(chosen[score.predictor]) if known else "",
+                    points(gain[score.predictor]) if known else "",
+                )
+            )
+        best = max(single.accuracy.value for single in report.singles)
+        rows.append(("", f"best single {best:.3f}, hindsight {chosen['hindsight'].value:.3f}", *[""] * 5))
+    columns = ("log-loss", "Brier", "ECE", "accuracy of the argmax", "less best single model")
+    return table(("data set", "predictor", *columns), rows)
+
+
+def hull_areas(reports: dict[str, Report]) -> str:
+    """Side by side."""
+    names = list(dict.fromkeys(method.name for report in reports.values() for method in report.methods))
+    rows = []
+    for name, report in reports.items():
+        areas = {method.name: method.hull_area.value for method in report.methods}
+        rows.append((name, *(f"{areas.get(own, np.nan):.3f}" for own in names)))
+    return table(("hull area", *names), rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder of outcome tables, or one of them")
+    parser.add_argument("--out", type=Path, help="also write a report folder per table here")
+    parser.add_argument("--json", type=Path, help="also write all figures here")
+    parser.add_argument("--predictor", action="append", help="kinds to fit; default: all")
+    parser.add_argument("--quick", action="store_true", help="few budgets and resamples, to see that it runs")
+    arguments = parser.parse_args()
+    files = sorted(arguments.data.glob("*.parquet")) if arguments.data.is_dir() else [arguments.data]
+    few = {"points": 6, "resamples": 100} if arguments.quick else {}
+    reports: dict[str, Report] = {}
+    seconds = {}
+    for path in files:
+        start = time.perf_counter()
+        out = None if arguments.out is None else arguments.out / path.stem
+        reports[path.stem] = evaluate(Outcomes.read(path), predictors=arguments.predictor, out=out, **few)
+        seconds[path.stem] = time.perf_counter() - start
+    priced = {name: report for name, report in reports.items() if report.methods}
+    free = {name: report for name, report in reports.items() if not report.methods}
+    parts = []
+    if priced:
+        subject = next(iter(priced.values())).subject
+        parts += [
+            f"### {subject} less zero router: points of accuracy at the same spend (▲ ahead, ▼ behind: the interval has "
+            "no zero)",
+            verdicts(priced),
+            f"### {subject} at half the cost of the best single model, less the others",
+            rivals(priced, 0.5),
+            f"### {subject}, hull area less that of the others, in points",
+            rivals(priced, None),
+            "### Hull areas",
+            hull_areas(priced),
+            "### All figures",
+            figures(priced),
+            "### When models are full",
+            "Global plan less per-query rules that fall back to the next model, points of accuracy at the middle of the "
+            "spends that "
+            "all of them reach; after the semicolon the same by the predictions, which is what the solver is given.",
+            capacities(priced),
+        ]
+    if free:
+        parts += ["### Tables without cost", without_cost(free)]
+    notes = [f"- {name}: {note}" for name, report in reports.items() for note in report.notes if "no cost:" not in note]
+    if notes:
+        parts += ["Notes on the data:", "\n".join(notes)]
+    slowest = max(seconds, key=lambda name: seconds[name])
+    parts.append(f"{sum(seconds.values()):.0f} s in all, most for {slowest} ({seconds[slowest]:.0f} s). {described()}")
+    print("\n\n".join(parts))
+    write_json(arguments.json, {"reports": {name: report.to_dict() for name, report in reports.items()}, "seconds": seconds})
+
+
+if __name__ == "__main__":
+    main()
