@@ -18,7 +18,7 @@ from omnirouter.solution import Solution
 __all__ = ["Expectation", "Total", "TrackRecord"]
 
 ROWS = 20_000  # of the history; more would not make the margins smaller by anything that counts
-DOUBT = 1.28  # standard errors by which the variance of spend may be larger than it was seen to be
+DOUBT = 2.0  # standard errors by which the variance of spend may be larger than it was seen to be
 PULL = 30.0  # what was decided of all models counts as this many decisions for each of them
 
 

@@ -117,8 +117,13 @@ class Shrinkage:
             bearable = excess.mean(axis=1) <= limit
             trust = max(trust, float(TRUSTS[int(bearable.argmax())]) if bearable.any() else 1.0)
         eta = _logits(acc.reshape(-1, acc.shape[2]))
-        centre, target = eta.mean(axis=0), sigmoid(eta).mean(axis=0)
-        return cls(centre, _level(_deviations(eta, centre, trust), target, centre), trust)
+        return cls.around(eta, sigmoid(eta).mean(axis=0), trust)
+
+    @classmethod
+    def around(cls, eta: NDArray[np.float64], mean: NDArray[np.float64], trust: float) -> Shrinkage:
+        """The shrinkage of predictions with logits like these (h, m), that has these means (m,)."""
+        centre = eta.mean(axis=0)
+        return cls(centre, _level(_deviations(eta, centre, trust), mean, centre), trust)
 
 
 def price_grid(acc: NDArray[np.float64], cost: NDArray[np.float64]) -> NDArray[np.float64]:

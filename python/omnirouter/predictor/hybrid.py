@@ -12,11 +12,12 @@ from omnirouter.predictor.decisions import Shrinkage
 from omnirouter.predictor.encoded import Encoded
 from omnirouter.predictor.encoder import Encoder
 from omnirouter.predictor.folds import expect_out_of_fold, fold_numbers
+from omnirouter.predictor.heads import logit
 from omnirouter.predictor.history import History
 from omnirouter.predictor.knn import KnnPredictor
 from omnirouter.predictor.learned import Expected, HeldOut, LearnedPredictor, State
 from omnirouter.predictor.network import NetworkPredictor
-from omnirouter.predictor.stacking import AccStack, AmountStack
+from omnirouter.predictor.stacking import LEAST, AccStack, AmountStack, mean_scores
 
 __all__ = ["HybridPredictor"]
 
@@ -140,8 +141,9 @@ class HybridPredictor(LearnedPredictor):
         acc = np.empty(stacked.shape)
         for number in np.unique(fold):
             held = fold == number
-            means = Shrinkage(mean_scores(scores[~held]), stacked[~held].mean(axis=0), self.shrinkage_.trust)
-            acc[held] = means(stacked[held])
+            rest = logit(np.clip(stacked[~held], LEAST, 1 - LEAST))
+            shrinkage = Shrinkage.around(rest, mean_scores(scores[~held]), self.shrinkage_.trust)
+            acc[held] = shrinkage(stacked[held])
         return acc
 
     def _stack_equally(self, history: History) -> None:
