@@ -12,12 +12,11 @@ from omnirouter.predictor.decisions import Shrinkage
 from omnirouter.predictor.encoded import Encoded
 from omnirouter.predictor.encoder import Encoder
 from omnirouter.predictor.folds import expect_out_of_fold, fold_numbers
-from omnirouter.predictor.heads import logit
 from omnirouter.predictor.history import History
 from omnirouter.predictor.knn import KnnPredictor
 from omnirouter.predictor.learned import Expected, HeldOut, LearnedPredictor, State
 from omnirouter.predictor.network import NetworkPredictor
-from omnirouter.predictor.stacking import LEAST, AccStack, AmountStack, mean_scores
+from omnirouter.predictor.stacking import AccStack, AmountStack
 
 __all__ = ["HybridPredictor"]
 
@@ -141,9 +140,7 @@ class HybridPredictor(LearnedPredictor):
         acc = np.empty(stacked.shape)
         for number in np.unique(fold):
             held = fold == number
-            rest = logit(np.clip(stacked[~held], LEAST, 1 - LEAST))
-            shrinkage = Shrinkage.around(rest, mean_scores(scores[~held]), self.shrinkage_.trust)
-            acc[held] = shrinkage(stacked[held])
+            acc[held] = self.shrinkage_.around(stacked[~held])(stacked[held])
         return acc
 
     def _stack_equally(self, history: History) -> None:
