@@ -4,10 +4,11 @@ TEST := .venv
 DEMO := .venv-demo
 PEERS := .venv-bench
 RAY := .venv-ray
+TRAIN := .venv-train
 BIN := $(TEST)/bin
 SOURCES := $(shell find rust -name '*.rs') Cargo.toml Cargo.lock rust/solver/Cargo.toml rust/python/Cargo.toml pyproject.toml
 
-.PHONY: help demo test test-all test-rust test-python test-ray lint format bench bench-rust bench-python results wheel lock clean
+.PHONY: help demo test test-all test-rust test-python test-ray test-train lint format bench bench-rust bench-python results wheel lock clean
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -18,10 +19,13 @@ test: test-rust test-python ## set up and run the default tests
 
 test-all: $(TEST)/.built ## every tier: also the slow tests, and the release build of the Rust tests
 	cargo test --release --locked -- --include-ignored
-	$(BIN)/python -m pytest -m "not ray"
+	$(BIN)/python -m pytest -m "not ray and not train"
 
 test-ray: $(RAY)/.built ## the tests on a local Ray cluster, in an environment of their own
 	$(RAY)/bin/python -m pytest tests/test_ray.py -m ray
+
+test-train: $(TRAIN)/.built ## the tests that need torch, in an environment of their own (2.5 GB to download)
+	$(TRAIN)/bin/python -m pytest tests/test_export_encoder.py -m train
 
 test-rust: check-tools
 	cargo test --locked
@@ -56,13 +60,17 @@ bench-python: $(TEST)/.built ## pytest-benchmark of the Python face
 results: $(PEERS)/.built ## write docs/results.md: quality on real outcomes (DATA=folder) and all of make bench
 	$(PEERS)/bin/python benches/results.py $(or $(DATA),../shared/data) $(ARGS)
 
+# What torch's Linux wheel asks for but loads only where there is a GPU: a sixth of its 3 GB.
+UNUSED_ON_A_CPU := triton nvidia-cusolver nvidia-nvtx nvidia-cuda-cccl cuda-toolkit cuda-bindings cuda-pathfinder
+
 lock: ## pin the environments again (needs uv)
 	lock() { uv pip compile -q pyproject.toml --group build --universal --python-version 3.10 --no-annotate \
 	  --custom-compile-command "make lock" "$$@"; }; \
 	lock --extra predict --extra plot -o requirements/demo.lock; \
 	lock --extra predict --extra plot --group dev -o requirements/dev.lock; \
 	lock --extra predict --extra plot --group dev --group bench -o requirements/bench.lock; \
-	lock --extra ray --group ray-tests -o requirements/ray.lock
+	lock --extra ray --group ray-tests -o requirements/ray.lock; \
+	lock --extra train --group train-tests $(addprefix --no-emit-package ,$(UNUSED_ON_A_CPU)) -o requirements/train.lock
 
 wheel: $(TEST)/.ready ## build the wheel and try it in a fresh environment with numpy alone
 	$(BIN)/maturin build --release --locked --out dist
@@ -74,7 +82,7 @@ wheel: $(TEST)/.ready ## build the wheel and try it in a fresh environment with 
 	  print(sys.version.split()[0], numpy.__version__, solution.status.value, omnirouter.verify(solution.problem, solution).ok)"
 
 clean: ## remove environments and builds
-	rm -rf $(TEST) $(DEMO) $(PEERS) $(RAY) .venv-wheel dist target demo-output python/omnirouter/_core*.so
+	rm -rf $(TEST) $(DEMO) $(PEERS) $(RAY) $(TRAIN) .venv-wheel dist target demo-output python/omnirouter/_core*.so
 
 .PHONY: check-tools
 check-tools:
@@ -98,6 +106,16 @@ $(RAY)/.ready: requirements/ray.lock | check-tools
 
 $(RAY)/.built: $(RAY)/.ready $(SOURCES)
 	$(RAY)/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+# Without dependencies, as the lock leaves some out; without a cache, which would hold another 2.5 GB.
+$(TRAIN)/.ready: requirements/train.lock | check-tools
+	$(PYTHON) -m venv $(TRAIN)
+	$(TRAIN)/bin/python -m pip install -q --disable-pip-version-check --no-cache-dir --no-deps -r requirements/train.lock
+	touch $@
+
+$(TRAIN)/.built: $(TRAIN)/.ready $(SOURCES)
+	$(TRAIN)/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
 $(DEMO)/.ready: requirements/demo.lock | check-tools

@@ -14,9 +14,12 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from omnirouter import export_encoder
+from omnirouter.cli import main
 from omnirouter.errors import MissingExtraError, PredictorError
 from omnirouter.predictor import Encoder, embedded, embedded_encoder
 from omnirouter.predictor.encoder_config import EncoderConfig
+from omnirouter.predictor.export import ExportReport
 
 TEXTS = [
     "What is 2 + 2?",
@@ -142,6 +145,12 @@ def test_save_and_load_give_the_same_bits(folder: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.encode(TEXTS), encoder.encode(TEXTS))
 
 
+def test_a_prefix_is_put_before_every_text(folder: Path) -> None:
+    plain = Encoder.load(folder).encode(["one two three", "one"])
+    write_json(folder / "encoder.json", {"prefix": "one "})
+    np.testing.assert_allclose(Encoder.load(folder).encode(["two three", ""]), plain, atol=1e-6)
+
+
 # Errors
 
 
@@ -177,6 +186,7 @@ def test_a_damaged_file_is_named(folder: Path, name: str) -> None:
         ("encoder.json", {"poling": "mean"}, "unknown setting 'poling'"),
         ("encoder.json", {"pooling": "max"}, "pooling 'max' is not supported; expected one of mean, cls"),
         ("encoder.json", {"max_length": 0}, "max_length is 0, expected a positive whole number"),
+        ("encoder.json", {"prefix": None}, "prefix is None, expected a string"),
         ("encoder.json", {"normalize": 1}, "normalize is 1, expected true or false"),
     ],
 )
@@ -226,6 +236,28 @@ def test_a_hub_failure_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "snapshot_download", snapshot_download)
     with pytest.raises(PredictorError, match="could it be fetched from the Hugging Face hub: no network"):
         Encoder.load("someone/some-encoder")
+
+
+def test_an_export_without_its_extra_names_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    assert main(["export-encoder", str(folder), str(folder / "out")]) == 2
+    assert 'pip install "omnirouter[train]"' in capsys.readouterr().err
+    assert not (folder / "out").exists()
+
+
+def test_an_export_of_no_folder_needs_no_extra_to_say_so(folder: Path) -> None:
+    with pytest.raises(PredictorError, match=r"model '.*absent' is no folder here"):
+        export_encoder(folder / "absent", folder / "out")
+
+
+def test_an_export_in_words_has_what_was_measured() -> None:
+    report = ExportReport(Path("out"), 384, 256, 23_000_000, 2e-7, 0.984)
+    assert report.in_words() == (
+        "out: 384 numbers per text, 256 tokens at most, 23.0 MB; float vectors within 2.0e-07 of sentence-transformers, "
+        "int8 vectors at a cosine of at least 0.9840 with them"
+    )
 
 
 def test_wrong_arguments_are_refused(embedded_one: Encoder, folder: Path) -> None:

@@ -25,6 +25,9 @@ HEAVY = {
     "scipy",
     "wordllama",
     "ray",
+    "torch",
+    "transformers",
+    "sentence_transformers",
 }
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from omnirouter.outcomes import Outcomes
     from omnirouter.pool import Model, Pool
     from omnirouter.predictor import Prediction, Predictor
+    from omnirouter.predictor.export import export_encoder
     from omnirouter.problem import Audit, Problem
     from omnirouter.ranges import PriceRange, price_ranges
     from omnirouter.resources import Column, Resource
@@ -56,6 +57,7 @@ _HOMES = {
     "Status": "solution",
     "Verification": "verification",
     "evaluate": "evaluation",
+    "export_encoder": "predictor.export",
     "frontier": "curve",
     "price_ranges": "ranges",
     "solve": "solver",
@@ -89,6 +91,7 @@ __all__ = [
     "Verification",
     "__version__",
     "evaluate",
+    "export_encoder",
     "frontier",
     "price_ranges",
     "solve",

@@ -163,6 +163,17 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--seed", type=int, default=0, help="of the draws, and of a split that has to be made")
     _json(evaluate)
 
+    export = add(
+        "export-encoder",
+        "write a sentence-transformers model as an ONNX text encoder",
+        "export-encoder sentence-transformers/all-MiniLM-L6-v2 minilm/ --int8",
+        commands.export_encoder,
+    )
+    export.add_argument("model", help="folder or hub name of a sentence-transformers model")
+    export.add_argument("out", type=Path, help="folder of the encoder, for fit --encoder")
+    export.add_argument("--int8", action="store_true", help="quantise to 8 bits: a quarter of the size, faster, less exact")
+    _json(export)
+
     frontier = add("frontier", "solve for a range of budgets", "frontier acc.npy cost.npy -o curve.png", commands.frontier)
     frontier.add_argument("acc", type=Path, help="(n, m) .npy file of expected accuracies")
     frontier.add_argument("cost", type=Path, help="(n, m) .npy file of expected costs")

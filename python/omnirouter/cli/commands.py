@@ -18,6 +18,8 @@ from omnirouter.evaluation.report import REPORT
 from omnirouter.outcomes import Outcomes, read_prompts
 from omnirouter.outcomes.writing import replacing
 from omnirouter.pool import Pool
+from omnirouter.predictor.export import EXPORT_FILE
+from omnirouter.predictor.export import export_encoder as export
 from omnirouter.problem import Problem
 from omnirouter.problem_files import describe_problem, read_array, read_problem
 from omnirouter.router import MANIFEST, Router
@@ -25,7 +27,7 @@ from omnirouter.solution import Solution
 from omnirouter.solver import solve_problem
 from omnirouter.verification import verify as verify_plan
 
-__all__ = ["demo", "evaluate", "fit", "frontier", "route", "solve", "verify"]
+__all__ = ["demo", "evaluate", "export_encoder", "fit", "frontier", "route", "solve", "verify"]
 
 LIMITS = ("budget", "min_accuracy", "objective")
 
@@ -166,6 +168,15 @@ def evaluate(arguments: argparse.Namespace) -> bool:
     else:
         report.show_evaluation(found)
         print(f"wrote {', '.join(path.name for path in files)} to {arguments.out}")
+    return True
+
+
+def export_encoder(arguments: argparse.Namespace) -> bool:
+    """``omnirouter export-encoder``."""
+    check_folder(arguments.out, (EXPORT_FILE,))
+    with report.progress("exporting", quiet=arguments.json) as progress:
+        made = export(arguments.model, arguments.out, int8=arguments.int8, progress=progress)
+    print(json.dumps(made.to_dict()) if arguments.json else made.in_words())
     return True
 
 

@@ -164,7 +164,7 @@ class Encoder:
         done = 0
         for start in range(0, n, CHUNK):
             chunk = by_chars[start : start + CHUNK]
-            encodings = self._tokenizer.encode_batch_fast([texts[i][:cut] for i in chunk])
+            encodings = self._tokenizer.encode_batch_fast([self.config.prefix + texts[i][:cut] for i in chunk])
             ids = [encoding.ids for encoding in encodings]
             for i, encoding in zip(chunk, encodings, strict=True):
                 count = len(encoding.ids) + sum(len(part.ids) for part in encoding.overflowing)

@@ -29,11 +29,14 @@ class EncoderConfig:
         Whether vectors are scaled to unit length.
     max_length : int
         Tokens of a text that are looked at, special tokens included; the rest is cut off.
+    prefix : str
+        Put before every text, for encoders that were trained with such a prompt.
     """
 
     pooling: str = "mean"
     normalize: bool = False
     max_length: int = DEFAULT_MAX_LENGTH
+    prefix: str = ""
 
     def __post_init__(self) -> None:
         if self.pooling not in POOLINGS:
@@ -42,6 +45,8 @@ class EncoderConfig:
             raise PredictorError(f"normalize is {self.normalize!r}, expected true or false")
         if type(self.max_length) is not int or self.max_length < 1:
             raise PredictorError(f"max_length is {self.max_length!r}, expected a positive whole number")
+        if type(self.prefix) is not str:
+            raise PredictorError(f"prefix is {self.prefix!r}, expected a string")
 
     @classmethod
     def read(cls, folder: Path) -> EncoderConfig:
