@@ -297,7 +297,7 @@ def outcomes(draw: st.DrawFn) -> Outcomes:
     acc = draw(matrix(1))
     acc[np.isnan(acc).all(axis=1), 0] = 1
     acc[0, np.isnan(acc).all(axis=0)] = 0
-    optional = {name: draw(st.none() | matrix(None)) for name in ("cost", "input_tokens", "output_tokens", "latency")}
+    optional = {name: draw(st.none() | matrix(None)) for name in ("cost", "output_tokens", "latency", "cached_tokens")}
     return Outcomes(
         draw(st.lists(words, min_size=n, max_size=n)),
         draw(st.lists(words, min_size=m, max_size=m, unique=True)),

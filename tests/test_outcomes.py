@@ -46,6 +46,10 @@ def example(**more: Any) -> Outcomes:
         ({"cost": [[1, 1], [-1, 1], [1, 1]]}, "cost is -1 for model 'a' in row 1.*expected a finite number >= 0"),
         ({"cost": [[1, 1, 1]] * 3}, r"cost has shape \(3, 3\)"),
         ({"input_tokens": np.full((3, 2), np.inf)}, "input_tokens is inf for model 'a' in row 0"),
+        (
+            {"input_tokens": np.full((3, 2), 9.0), "cached_tokens": [[0, 9], [np.nan, 10], [0, 0]]},
+            "cached_tokens is 10 for model 'b' in row 1 .*, expected at most its input_tokens, 9",
+        ),
         ({"output_tokens": np.full((3, 2), -2)}, "output_tokens is -2 for model 'a' in row 0"),
         ({"latency": np.full((3, 2), -2)}, "latency is -2 for model 'a' in row 0"),
         ({"split": ["train"]}, "split has 1 entries, expected n_queries = 3"),

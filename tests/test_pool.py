@@ -128,6 +128,31 @@ def test_unknown_length_is_an_unknown_cost_even_at_price_zero() -> None:
     np.testing.assert_array_equal(np.isnan(cost), [[True, False], [True, True]])
 
 
+def test_cached_tokens_cost_their_own_price() -> None:
+    pool = Pool([Model("a", 2.0, 5.0, cached_input_price=0.5), Model("b", 3.0, 7.0)])
+    cost = pool.cost([10, 10], [[1, 1], [1, 1]], [[4, 0], [math.nan, 0]])
+    np.testing.assert_allclose(cost, [[6 * 2 + 4 * 0.5 + 5, 37], [math.nan, 37]])
+
+
+def test_cached_tokens_without_a_price_name_the_model() -> None:
+    pool = Pool([Model("a", 2.0, 5.0, cached_input_price=0.5), Model("b", 3.0, 7.0)])
+    with pytest.raises(PoolError, match="model 'b' has cached tokens and no cached_input_price"):
+        pool.cost([10], [[1, 1]], [[0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("cached", "message"),
+    [
+        ([[11, 0]], "cached_tokens are more than input_tokens"),
+        ([0], r"cached_tokens has shape \(1,\), expected \(1, 2\)"),
+        ([[-1, 0]], "cached_tokens holds negative"),
+    ],
+)
+def test_impossible_cached_tokens_are_refused(cached: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        small_pool().cost([10], [[1, 1]], cached)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("read", "written", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from omnirouter.errors import PoolError, PredictorError
 from omnirouter.outcomes import Outcomes
@@ -250,6 +252,32 @@ def test_unknown_cost_names_the_model(encoder: Encoder, pool: Pool | None, messa
     history = Outcomes(prompts=history.prompts, models=MODELS, acc=history.acc, cost=cost)
     with pytest.raises(PoolError, match=message):
         KnnPredictor(encoder).fit(history, pool)
+
+
+def cached_outcomes() -> Outcomes:
+    """Half of every prompt comes from the cache of `poet`."""
+    history = make_outcomes(cost=None)
+    assert history.input_tokens is not None
+    cached = np.zeros(history.acc.shape)
+    cached[:, MODELS.index("poet")] = history.input_tokens[:, MODELS.index("poet")] / 2
+    return dataclasses.replace(history, cached_tokens=cached)
+
+
+def test_cached_tokens_are_charged_their_own_price(encoder: Encoder) -> None:
+    def predicted(history: Outcomes, cached_price: float) -> NDArray[np.float32]:
+        pool = Pool([Model("poet", 4e-6, 0.0, cached_input_price=cached_price), Model("mathematician", 4e-6, 0.0)])
+        return KnnPredictor(encoder).fit(history, pool).predict(PROMPTS).cost
+
+    full = predicted(make_outcomes(cost=None), 4e-6)
+    np.testing.assert_allclose(predicted(cached_outcomes(), 4e-6), full, rtol=1e-5)
+    half = predicted(cached_outcomes(), 0.0)
+    np.testing.assert_allclose(half[:, 0], full[:, 0] / 2, rtol=0.1)
+    np.testing.assert_allclose(half[:, 1], full[:, 1], rtol=1e-5)
+
+
+def test_cached_tokens_without_a_price_are_an_error_that_names_the_model(encoder: Encoder) -> None:
+    with pytest.raises(PoolError, match="model 'poet' has cached tokens and no cached_input_price"):
+        KnnPredictor(encoder).fit(cached_outcomes(), Pool([Model(name, 1e-6, 2e-6) for name in MODELS]))
 
 
 def test_a_model_that_logs_only_zero_costs_is_free(encoder: Encoder) -> None:

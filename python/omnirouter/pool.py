@@ -157,10 +157,12 @@ class Pool(Sequence[Model]):
         """Caps of the models, ``(m,)`` float64, ``inf`` where a model has none."""
         return np.array([math.inf if model.cap is None else model.cap for model in self], dtype=np.float64)
 
-    def cost(self, input_tokens: ArrayLike, output_tokens: ArrayLike) -> NDArray[np.float64]:
+    def cost(
+        self, input_tokens: ArrayLike, output_tokens: ArrayLike, cached_tokens: ArrayLike | None = None
+    ) -> NDArray[np.float64]:
         """Money that each query costs on each model.
 
-        ``cost[i, j] = input_tokens[i, j] * input_price[j] + output_tokens[i, j] * output_price[j]``
+        ``(input_tokens - cached_tokens) * input_price + cached_tokens * cached_input_price + output_tokens * output_price``
 
         Parameters
         ----------
@@ -168,6 +170,8 @@ class Pool(Sequence[Model]):
             Tokens of the prompts; one column per model where tokenizers differ. NaN = not known.
         output_tokens : array_like, (n, m)
             Tokens of the answers, columns in the order of the pool. NaN = not known.
+        cached_tokens : array_like, (n, m), optional
+            How many of the input tokens come from the provider's prompt cache, at most all. NaN = not known. Default: none.
 
         Returns
         -------
@@ -177,7 +181,10 @@ class Pool(Sequence[Model]):
         Raises
         ------
         TypeError, ValueError
-            For arrays that are not numeric or of another shape, and for negative or infinite counts.
+            For arrays that are not numeric or of another shape, for negative or infinite counts, and for more cached
+            tokens than input tokens.
+        PoolError
+            When a model has cached tokens and no `cached_input_price`.
         """
         written = _tokens("output_tokens", output_tokens)
         if written.ndim != 2 or written.shape[1] != len(self):
@@ -192,7 +199,28 @@ class Pool(Sequence[Model]):
             read = read[:, np.newaxis]
         input_price = np.array([model.input_price for model in self])
         output_price = np.array([model.output_price for model in self])
-        return cast(NDArray[np.float64], read * input_price + written * output_price)
+        money = cast(NDArray[np.float64], read * input_price + written * output_price)
+        if cached_tokens is None:
+            return money
+        cached = _tokens("cached_tokens", cached_tokens)
+        if cached.shape != written.shape:
+            raise ValueError(f"cached_tokens has shape {cached.shape}, expected {written.shape} to go with output_tokens")
+        if (cached > read).any():
+            raise ValueError("cached_tokens are more than input_tokens, of which they are a part")
+        self.check_cached(cast(NDArray[np.bool_], (cached > 0).any(axis=0)))
+        cached_price = [
+            model.input_price if model.cached_input_price is None else model.cached_input_price for model in self
+        ]
+        return cast(NDArray[np.float64], money - cached * (input_price - np.array(cached_price)))
+
+    def check_cached(self, cached: NDArray[np.bool_]) -> None:
+        """Raise `PoolError` for a model that reads from a cache, (m,), at a price that is not known."""
+        for model, reads in zip(self, cached, strict=True):
+            if reads and model.cached_input_price is None:
+                raise PoolError(
+                    f"model {model.name!r} has cached tokens and no cached_input_price in the pool; give it, be it the "
+                    "input_price again"
+                )
 
     def select(self, names: Iterable[str]) -> Pool:
         """Return the pool of these models, in this order.

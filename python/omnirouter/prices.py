@@ -44,23 +44,27 @@ class BatchPrices:
         """Resources other than money, accuracy and caps that have a price."""
         return tuple(name for name, prices in self.duals.resources.items() if prices.any())
 
-    def best_model(self, acc: NDArray[np.float32], cost: NDArray[np.float32]) -> int:
-        """Column of the model that one query goes to, the first of equals.
+    def values(self, acc: NDArray[np.floating], cost: NDArray[np.floating]) -> NDArray[np.float64]:
+        """What each pair is worth at these prices; a query goes to the model of the highest value.
 
-        The highest of ``a * acc[j] - c * cost[j] - duals.caps[j]``; ``a = duals.min_accuracy / n_queries``
-        and ``c = duals.budget``, plus 1 in the one that is the objective.
+        ``a * acc - c * cost - duals.caps``; ``a = duals.min_accuracy / n_queries`` and ``c = duals.budget``, plus
+        1 in the one that is the objective.
 
         Parameters
         ----------
-        acc : (m,) float32
+        acc : (..., m) float
             Expected accuracy.
-        cost : (m,) float32
+        cost : (..., m) float
             Expected money.
         """
         a = self.duals.min_accuracy / self.n_queries + (self.objective == "accuracy")
         c = self.duals.budget + (self.objective == "cost")
-        value = a * acc.astype(np.float64) - c * cost.astype(np.float64) - self.duals.caps
-        return int(np.argmax(value))
+        worth: NDArray[np.float64] = a * acc.astype(np.float64) - c * cost.astype(np.float64) - self.duals.caps
+        return worth
+
+    def best_model(self, acc: NDArray[np.float32], cost: NDArray[np.float32]) -> int:
+        """Column of the model that one query goes to, the first of equals; acc and cost are (m,)."""
+        return int(np.argmax(self.values(acc, cost)))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for `from_dict`."""

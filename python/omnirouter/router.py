@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnirouter import __version__
+from omnirouter.confidence import Assurance, check_confidence, solve_confidently
 from omnirouter.duals import Duals
 from omnirouter.errors import OmniRouterError, RouterError
 from omnirouter.folder import read_folder, write_folder
@@ -17,12 +19,15 @@ from omnirouter.outcomes import Outcomes
 from omnirouter.pool import Pool
 from omnirouter.predictor.base import Prediction, Progress, check_prompts
 from omnirouter.predictor.encoder import Encoder
+from omnirouter.predictor.history import History, pool_outcomes
 from omnirouter.predictor.kinds import DEFAULT_KIND, load_predictor, new_predictor
 from omnirouter.predictor.learned import LearnedPredictor
 from omnirouter.prices import BatchPrices
 from omnirouter.problem import Objective, Problem
+from omnirouter.reliability import Quantiles, Reliability
 from omnirouter.resources import Resource
 from omnirouter.routing import Routing
+from omnirouter.solution import Solution
 from omnirouter.solver import Callback, solve
 
 __all__ = ["Router", "Routing"]
@@ -40,20 +45,27 @@ class Router:
         Fitted.
     pool : Pool, optional
         The models with their caps, in the order of the predictor's models.
+    reliability : Reliability, optional
+        What is known of the predictor's errors, for intervals, expectations and `confidence`.
 
     Attributes
     ----------
     predictor : LearnedPredictor
     pool : Pool or None
+    reliability : Reliability or None
+        None where the history had one prompt only, so that nothing could be held out.
     prices : BatchPrices or None
         From the last batch that got a plan; what `route_one` goes by.
     """
 
-    def __init__(self, predictor: LearnedPredictor, pool: Pool | None = None) -> None:
+    def __init__(
+        self, predictor: LearnedPredictor, pool: Pool | None = None, reliability: Reliability | None = None
+    ) -> None:
         if pool is not None and pool.names != predictor.models:
             raise ValueError(f"pool has the models {pool.names}, expected those of the predictor, {predictor.models}")
         self.predictor = predictor
         self.pool = pool
+        self.reliability = reliability
         self.prices: BatchPrices | None = None
 
     @classmethod
@@ -99,7 +111,12 @@ class Router:
             raise TypeError(f"predictor is {type(predictor).__name__}, expected a name or a LearnedPredictor")
         elif encoder is not None:
             raise ValueError("encoder and a predictor with its own encoder are both given, expected one of them")
-        return cls(predictor.fit(outcomes, pool, progress=progress), pool)
+        outcomes = pool_outcomes(outcomes, pool)
+        opened = predictor.open_encoder()
+        history = History.of(outcomes, pool, opened, progress=progress)
+        predictor.fit_history(history, opened)
+        several = len(np.unique(history.prompt_numbers)) > 1
+        return cls(predictor, pool, Reliability.learn(predictor, history) if several else None)
 
     @property
     def duals(self) -> Duals | None:
@@ -112,8 +129,24 @@ class Router:
         return self.predictor.models
 
     def predict(self, prompts: Sequence[str], *, progress: Progress | None = None) -> Prediction:
-        """Expected accuracy and cost of every model on every prompt; see `LearnedPredictor.predict`."""
-        return self.predictor.predict(prompts, progress=progress)
+        """Expected accuracy and cost of every model on every prompt, with intervals around the accuracy.
+
+        See `LearnedPredictor.predict` and, for what the intervals hold, `ScoreIntervals`.
+        """
+        prediction = self.predictor.predict(prompts, progress=progress)
+        return prediction if self.reliability is None else self.reliability.with_intervals(prediction)
+
+    def quantiles(self, prediction: Prediction, level: float = 0.9) -> Quantiles:
+        """Cost and output tokens (n, m) that are not passed with probability `level`, 0.5 or 0.9.
+
+        Raises
+        ------
+        RouterError
+            When nothing is known of the predictor's errors.
+        ValueError
+            For another level.
+        """
+        return self._known("quantiles").quantiles_of(prediction, level)
 
     def route(
         self,
@@ -121,6 +154,7 @@ class Router:
         budget: float | None = None,
         *,
         min_accuracy: float | None = None,
+        confidence: float | None = None,
         caps: Mapping[str, float | None] | ArrayLike | None = None,
         resources: Sequence[Resource] = (),
         allowed: ArrayLike | None = None,
@@ -143,6 +177,11 @@ class Router:
             Most money for the batch, in the currency of the predicted costs.
         min_accuracy : float, optional
             Least mean predicted accuracy of the batch, in [0, 1].
+        confidence : float, optional
+            In [0.5, 1), such as 0.9: `budget` and `min_accuracy` are then about what the answers will cost and score,
+            not about what is predicted, and each is to be kept with this probability (see `Total.margin`). Plans
+            are held to a smaller budget or a higher floor, by what earlier decisions of the kind realised; see
+            ``Routing.assurance``. Limits on other things stay as they are.
         caps : mapping or array_like, optional
             Most prompts per model: by name, or one entry per model; None and infinity mean no limit. The
             pool's caps hold as well, so that the lower of both counts.
@@ -154,9 +193,20 @@ class Router:
         Returns
         -------
         Routing
-            With ``assignment`` None where ``solution.status`` says that there is no plan.
+            With ``assignment`` None where ``solution.status`` says that there is no plan. ``Routing.expected`` is
+            what the plan is expected to realise.
+
+        Raises
+        ------
+        RouterError
+            When `confidence` is given and nothing is known of the predictor's errors.
+        ValueError, TypeError
+            For an argument that is not as described above.
         """
         texts = check_prompts(prompts)
+        if confidence is not None:
+            check_confidence(confidence, budget, min_accuracy)
+            self._known("confidence")
         limits = self._caps(caps)
         # Limits are refused before the long work of embedding; the matrices are not known yet, only their shape.
         blank = np.zeros((len(texts), len(self.models)), dtype=np.float32)
@@ -170,26 +220,39 @@ class Router:
             allowed=allowed,
             objective=objective,
         )
-        prediction = self.predict(texts, progress=progress)
-        solution = solve(
-            prediction.acc,
-            prediction.cost,
-            limits,
-            budget,
-            min_accuracy=min_accuracy,
-            resources=resources,
-            allowed=allowed,
-            objective=objective,
-            rel_gap=rel_gap,
-            time_limit=time_limit,
-            threads=threads,
-            seed=seed,
-            callback=callback,
-            verbose=verbose,
-        )
+        prediction = self.predictor.predict(texts, progress=progress)
+        end = None if time_limit is None else time.monotonic() + time_limit
+
+        def solved(budget: float | None, min_accuracy: float | None) -> Solution:
+            return solve(
+                prediction.acc,
+                prediction.cost,
+                limits,
+                budget,
+                min_accuracy=min_accuracy,
+                resources=resources,
+                allowed=allowed,
+                objective=objective,
+                rel_gap=rel_gap,
+                time_limit=None if end is None else max(end - time.monotonic(), 0.0),
+                threads=threads,
+                seed=seed,
+                callback=callback,
+                verbose=verbose,
+            )
+
+        assurance: Assurance | None = None
+        if confidence is None or self.reliability is None:
+            solution = solved(budget, min_accuracy)
+        else:
+            expect = self.reliability.record.expect
+            solution, assurance = solve_confidently(solved, expect, budget, min_accuracy, confidence)
+        expected = None
+        if self.reliability is not None and solution.assignment is not None:
+            expected = self.reliability.record.expect(solution) if assurance is None else assurance.expectation
         if solution.assignment is not None:
             self.prices = BatchPrices.of(solution)
-        return Routing(texts, prediction, solution)
+        return Routing(texts, prediction, solution, expected, assurance)
 
     def route_one(self, prompt: str) -> str:
         """Name of the model for one more prompt, at the prices of the last batch.
@@ -208,7 +271,7 @@ class Router:
                 f"the last batch was limited by the resource {prices.other_resources[0]!r}, whose use by one "
                 "more prompt is unknown; route prompts in batches, or route a batch without it first"
             )
-        prediction = self.predict([prompt])
+        prediction = self.predictor.predict([prompt])
         return self.models[prices.best_model(prediction.acc[0], prediction.cost[0])]
 
     def save(self, folder: str | Path) -> None:
@@ -231,6 +294,7 @@ class Router:
                 "pool": None if self.pool is None else self.pool.to_dict(),
                 "prices": None if self.prices is None else self.prices.to_dict(),
                 "predictor": self.predictor.save(fresh),
+                "reliability": None if self.reliability is None else self.reliability.save(fresh),
             }
 
         write_folder(folder, MANIFEST, write)
@@ -260,7 +324,9 @@ class Router:
             )
         try:
             pool = None if manifest["pool"] is None else Pool.from_dict(manifest["pool"])
-            router = cls(load_predictor(folder, manifest["predictor"], pool, threads=threads), pool)
+            saved = manifest["reliability"]
+            reliability = None if saved is None else Reliability.load(Path(folder), saved)
+            router = cls(load_predictor(folder, manifest["predictor"], pool, threads=threads), pool, reliability)
             prices = manifest["prices"]
             router.prices = None if prices is None else BatchPrices.from_dict(prices)
         except ImportError:
@@ -268,6 +334,14 @@ class Router:
         except (OmniRouterError, KeyError, TypeError, ValueError) as error:
             raise RouterError(f"{Path(folder) / MANIFEST} is damaged: {error!r}") from error
         return router
+
+    def _known(self, asked: str) -> Reliability:
+        if self.reliability is None:
+            raise RouterError(
+                f"{asked} needs out-of-fold predictions of the history, and this router has none; "
+                "fit it on outcomes of at least two different prompts"
+            )
+        return self.reliability
 
     def _caps(self, caps: Mapping[str, float | None] | ArrayLike | None) -> NDArray[np.float64]:
         """Caps to solve with: the lower of the pool's and the given."""

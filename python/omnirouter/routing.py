@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from omnirouter.confidence import Assurance
 from omnirouter.predictor.base import Prediction
+from omnirouter.record import Expectation
 from omnirouter.solution import Solution
 
 __all__ = ["Routing"]
@@ -26,11 +28,18 @@ class Routing:
         Expected accuracy and cost of every model on every prompt.
     solution : Solution
         Status, proof, prices and totals; ``solution.assignment`` is the plan.
+    expected : Expectation or None
+        What the plan is expected to realise: spend and accuracy as predicted, and corrected by what earlier decisions
+        realised. None without a plan, and where nothing is known of the predictor's errors.
+    assurance : Assurance or None
+        Where a confidence was asked for: the limits that were asked, and those that the plan was made to.
     """
 
     prompts: tuple[str, ...]
     prediction: Prediction
     solution: Solution
+    expected: Expectation | None = None
+    assurance: Assurance | None = None
 
     @property
     def n_queries(self) -> int:

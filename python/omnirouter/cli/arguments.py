@@ -133,6 +133,13 @@ def _parser() -> argparse.ArgumentParser:
         help="most prompts for a model; repeatable; a lower cap of the pool stays",
     )
     _limits(route)
+    route.add_argument(
+        "--confidence",
+        type=float,
+        metavar="C",
+        help="keep --budget and --min-accuracy by what answers will really cost and score, each with this probability "
+        "(0.9: in nine of ten batches); default: by what is predicted, which real spend passes about half of the time",
+    )
     route.add_argument("-o", "--out", type=Path, help="write the plan: .parquet, .csv or .jsonl")
 
     evaluate = add(

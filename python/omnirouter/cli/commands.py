@@ -22,7 +22,7 @@ from omnirouter.predictor.export import EXPORT_FILE
 from omnirouter.predictor.export import export_encoder as export
 from omnirouter.problem import Problem
 from omnirouter.problem_files import describe_problem, read_array, read_problem
-from omnirouter.router import MANIFEST, Router
+from omnirouter.router import MANIFEST, Router, Routing
 from omnirouter.solution import Solution
 from omnirouter.solver import solve_problem
 from omnirouter.verification import verify as verify_plan
@@ -114,9 +114,13 @@ def fit(arguments: argparse.Namespace) -> bool:
     router.save(arguments.out)
     if arguments.json:
         summary = {"router": str(arguments.out), "queries": len(outcomes), "models": list(router.models)}
+        if router.reliability is not None:
+            summary["calibration"] = router.reliability.report.to_dict()
         print(json.dumps(summary))
     else:
         print(outcomes.describe())
+        if router.reliability is not None:
+            print(router.reliability.report)
         print(f"router for {len(router.models)} models written to {arguments.out}")
     return True
 
@@ -129,6 +133,7 @@ def route(arguments: argparse.Namespace) -> bool:
     router = Router.load(arguments.router, threads=arguments.threads)
     with report.embedding_then_solving(quiet=arguments.json) as (progress, callback):
         limits = _limits(arguments)
+        limits["confidence"] = arguments.confidence
         routing = router.route(prompts.prompts, caps=caps or None, progress=progress, callback=callback, **limits)
     solution = routing.solution
     if solution.assignment is not None and arguments.out is not None:
@@ -138,9 +143,10 @@ def route(arguments: argparse.Namespace) -> bool:
         with replacing(arguments.out) as path:
             write_table(path, arguments.out.suffix, table)
     if arguments.json:
-        print(json.dumps({"models": list(routing.models), **solution.to_dict()}))
+        print(json.dumps({"models": list(routing.models), **solution.to_dict(), **_outlook(routing)}))
     else:
         report.show_solution(solution, list(routing.models))
+        report.show_outlook(routing)
     return solution.assignment is not None
 
 
@@ -213,6 +219,15 @@ def demo(arguments: argparse.Namespace) -> bool:
         report.show_solution(result.routing.solution, list(result.routing.models), note="simulated")
         print(result.in_words())
     return result.routing.assignment is not None
+
+
+def _outlook(routing: Routing) -> dict[str, Any]:
+    """What is expected of a plan, and how its limits were tightened."""
+    expected, assurance = routing.expected, routing.assurance
+    return {
+        "expected": None if expected is None else expected.to_dict(),
+        "assurance": None if assurance is None else assurance.to_dict(),
+    }
 
 
 def _limits(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -17,12 +17,23 @@ from omnirouter.evaluation.rendering import Heading, Items, Paragraph, Table
 from omnirouter.extras import require
 from omnirouter.problem import Problem
 from omnirouter.ranges import PriceRange, price_ranges
+from omnirouter.routing import Routing
 from omnirouter.solution import Progress, Solution
 from omnirouter.words import limit_in_words, why_infeasible
 
-__all__ = ["embedding_then_solving", "helps_most", "progress", "show_curve", "show_evaluation", "show_solution", "solving"]
+__all__ = [
+    "embedding_then_solving",
+    "helps_most",
+    "progress",
+    "show_curve",
+    "show_evaluation",
+    "show_outlook",
+    "show_solution",
+    "solving",
+]
 
 
+CONFIDENCE = 0.9  # of what is printed where none was asked for
 NOISE = 1e-12  # worth, beside the objective, that is rounding
 RANGED_PAIRS = 10_000_000  # beyond, the ranges of the prices would take seconds and are left out
 
@@ -115,6 +126,24 @@ def show_solution(solution: Solution, models: Sequence[str], note: str = "") -> 
     )
     for line in helps_most(solution, models, price_ranges(solution) if problem.acc.size <= RANGED_PAIRS else ()):
         print(f"what would help, at the margin{note}: {line}")
+
+
+def show_outlook(routing: Routing) -> None:
+    """Print what the plan is expected to realise beside what is predicted, and how limits were tightened."""
+    expected, assurance = routing.expected, routing.assurance
+    if assurance is not None:
+        print(assurance.in_words())
+    if expected is None:
+        return
+    confidence = CONFIDENCE if assurance is None else assurance.confidence
+    for words, total, least in (
+        ("spend", expected.spend, f"at most {expected.most_spend(confidence):.6g}"),
+        ("accuracy", expected.accuracy, f"at least {max(expected.least_accuracy(confidence), 0.0):.3f}"),
+    ):
+        print(
+            f"to expect, {words}: {total.expected:.4g} (predicted {total.predicted:.4g}, corrected by what past decisions "
+            f"of this kind realised); {least} with confidence {confidence:g}"
+        )
 
 
 def helps_most(solution: Solution, models: Sequence[str], ranges: Sequence[PriceRange] = (), most: int = 3) -> list[str]:

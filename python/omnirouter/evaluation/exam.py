@@ -151,7 +151,8 @@ def _charged(outcomes: Outcomes, pool: Pool | None) -> NDArray[np.float64] | Non
     if cost is None:
         cost = np.full(outcomes.acc.shape, np.nan)
     columns = [_column(outcomes, name) for name in pool.names]
-    priced = pool.cost(outcomes.input_tokens[:, columns], outcomes.output_tokens[:, columns])
+    cached = None if outcomes.cached_tokens is None else np.nan_to_num(outcomes.cached_tokens[:, columns])
+    priced = pool.cost(outcomes.input_tokens[:, columns], outcomes.output_tokens[:, columns], cached)
     for j, own in zip(columns, priced.T, strict=True):
         if not np.isnan(own).all():
             cost[:, j] = own

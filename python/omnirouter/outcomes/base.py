@@ -16,7 +16,7 @@ from omnirouter.outcomes.checks import check_filled, check_range, frozen_matrix,
 
 __all__ = ["Outcomes"]
 
-_MATRICES = ("acc", "cost", "input_tokens", "output_tokens", "latency")
+_MATRICES = ("acc", "cost", "input_tokens", "output_tokens", "latency", "cached_tokens")
 _LABELS = ("task", "split", "query_id")
 
 
@@ -43,6 +43,8 @@ class Outcomes:
         Seconds until the answer was complete, >= 0.
     task, split, query_id : sequence of str, optional
         One text per query: kind of query, part of the data (as ``"train"``), and a name of the query.
+    cached_tokens : array_like, (n, m), optional
+        Tokens of the prompt that came from the provider's prompt cache, >= 0 and at most the input tokens.
 
     Raises
     ------
@@ -70,6 +72,7 @@ class Outcomes:
     task: tuple[str, ...] | None = None
     split: tuple[str, ...] | None = None
     query_id: tuple[str, ...] | None = None
+    cached_tokens: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__  # the way to fill a frozen dataclass
@@ -97,11 +100,21 @@ class Outcomes:
                 matrix = frozen_matrix(name, value, (self.n_queries, self.n_models))
                 check_range(name, matrix, self._place, upper=1.0 if name == "acc" else np.inf)
                 put(self, name, matrix)
+        self._check_cached()
         unseen = np.flatnonzero(~self.observed.any(axis=0))
         if unseen.size:
             names = ", ".join(repr(self.models[j]) for j in unseen)
             raise ValueError(f"acc has no observed outcome for model {names}; leave the model out")
         _refuse_unobserved_queries(self.observed, "acc has no observed outcome", "leave them out")
+
+    def _check_cached(self) -> None:
+        read, cached = self.input_tokens, self.cached_tokens
+        if read is not None and cached is not None and (beyond := cached > read).any():
+            i, j = (int(k) for k in np.argwhere(beyond)[0])
+            raise ValueError(
+                f"cached_tokens is {cached[i, j]:g} for {self._place(i, j)}, "
+                f"expected at most its input_tokens, {read[i, j]:g}"
+            )
 
     def _place(self, i: int, j: int) -> str:
         return f"model {self.models[j]!r} in row {i} (counted from 0)"
@@ -258,11 +271,11 @@ class Outcomes:
         """Read past outcomes: Parquet, CSV, JSONL or JSON in any known layout, both found by the content.
 
         - **wide**, a row per query: ``prompt``, ``acc:MODEL`` and, where known, ``cost:MODEL``,
-          ``in_tokens:MODEL``, ``out_tokens:MODEL``, ``latency:MODEL`` (of some models only, if need be),
-          ``task``, ``split``, ``query_id``.
+          ``in_tokens:MODEL``, ``out_tokens:MODEL``, ``cached_tokens:MODEL``, ``latency:MODEL`` (of some models only, if
+          need be), ``task``, ``split``, ``query_id``.
         - **long**, a row per observed pair: ``prompt``, ``model``, ``score`` and, where known, ``cost``,
-          ``input_tokens``, ``output_tokens``, ``latency_s``, ``task``, ``split``, ``query_id``. A query is what
-          shares the ``query_id``, or else the ``prompt``; repeated trials of a model on it are averaged.
+          ``input_tokens``, ``output_tokens``, ``cached_tokens``, ``latency_s``, ``task``, ``split``, ``query_id``. A query
+          is what shares the ``query_id``, or else the ``prompt``; repeated trials of a model on it are averaged.
         - **RouterBench**: its wide table, ``prompt``, ``MODEL``, ``MODEL|total_cost``, and its raw table of a row per
           answer; pickles of pandas too, of which nothing is run and pandas is not needed.
         - **LLMRouterBench**: a folder of result files, the latest per model, data set and split; or its records as

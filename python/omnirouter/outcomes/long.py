@@ -14,7 +14,7 @@ from omnirouter.outcomes.tables import Table, short
 
 __all__ = ["COLUMNS", "matches", "parse", "parse_pairs", "scored"]
 
-COLUMNS = "prompt, model, score, [cost, input_tokens, output_tokens, latency_s, task, split, query_id]"
+COLUMNS = "prompt, model, score, [cost, input_tokens, output_tokens, cached_tokens, latency_s, task, split, query_id]"
 NAMES = {
     "prompt": "prompt",
     "model": "model",
@@ -23,11 +23,12 @@ NAMES = {
     "input_tokens": "input_tokens",
     "output_tokens": "output_tokens",
     "latency": "latency_s",
+    "cached_tokens": "cached_tokens",
     "task": "task",
     "split": "split",
     "query_id": "query_id",
 }
-_NUMBERS = ("acc", "cost", "input_tokens", "output_tokens", "latency")
+_NUMBERS = ("acc", "cost", "input_tokens", "output_tokens", "latency", "cached_tokens")
 _LABELS = ("task", "split", "query_id")
 
 

@@ -12,13 +12,17 @@ from omnirouter.outcomes.tables import Table
 
 __all__ = ["COLUMNS", "LABELS", "PREFIXES", "matches", "parse"]
 
-COLUMNS = "prompt, acc:MODEL, [cost:MODEL, in_tokens:MODEL, out_tokens:MODEL, latency:MODEL, task, split, query_id]"
+COLUMNS = (
+    "prompt, acc:MODEL, [cost:MODEL, in_tokens:MODEL, out_tokens:MODEL, cached_tokens:MODEL, latency:MODEL, "
+    "task, split, query_id]"
+)
 PREFIXES = {
     "acc": "acc:",
     "cost": "cost:",
     "input_tokens": "in_tokens:",
     "output_tokens": "out_tokens:",
     "latency": "latency:",
+    "cached_tokens": "cached_tokens:",
 }
 LABELS = ("task", "split", "query_id")
 

@@ -14,7 +14,7 @@ __all__ = ["cost_source", "expected_cost", "input_tokens"]
 
 
 def cost_source(models: tuple[str, ...], pool: Pool | None, values: dict[str, NDArray[np.float64]]) -> tuple[str, ...]:
-    """Where each model's cost comes from; refuses a model whose cost nothing tells."""
+    """Where each model's cost comes from; refuses a model whose cost or price of cached tokens nothing tells."""
     sources = []
     for j, name in enumerate(models):
         known = {key for key, matrix in values.items() if not np.isnan(matrix[:, j]).all()}
@@ -27,6 +27,8 @@ def cost_source(models: tuple[str, ...], pool: Pool | None, values: dict[str, ND
             raise PoolError(
                 f"the cost of model {name!r} is unknown: the outcomes log no cost for it, and there are no {lacks}"
             )
+    if pool is not None and (cached := values.get("cached_tokens")) is not None:
+        pool.check_cached(np.nan_to_num(cached).any(axis=0) & (np.array(sources) == "prices"))
     return tuple(sources)
 
 
@@ -41,7 +43,8 @@ def expected_cost(
     Parameters
     ----------
     amounts : mapping of str to (n, m) float64
-        ``"input_tokens"``, ``"output_tokens"`` and ``"cost"``, as far as they are known.
+        ``"input_tokens"``, ``"output_tokens"``, ``"cached_tokens"`` and ``"cost"``, as far as they are known. Where it is
+        not known whether tokens were cached, they are charged in full.
     lengths : (n,) float64
         Tokens of each prompt by our own count.
     pool : Pool or None
@@ -55,7 +58,10 @@ def expected_cost(
         assert logged is not None  # cost_source has refused models without any cost
         return logged
     read = input_tokens(amounts.get("input_tokens"), lengths, len(sources))
-    priced = pool.cost(read, amounts["output_tokens"])
+    cached = amounts.get("cached_tokens")
+    if cached is not None:
+        cached = np.where(by_price, np.minimum(np.nan_to_num(cached), read), 0.0)
+    priced = pool.cost(read, amounts["output_tokens"], cached)
     return priced if logged is None else np.where(by_price, priced, logged)
 
 

@@ -13,9 +13,11 @@ from omnirouter.pool import Pool
 from omnirouter.predictor.base import Progress
 from omnirouter.predictor.encoder import Encoder
 from omnirouter.predictor.history import History, pool_outcomes
-from omnirouter.predictor.learned import Expected, LearnedPredictor
+from omnirouter.predictor.learned import Expected, HeldOut, LearnedPredictor
 
-__all__ = ["OutOfFold", "expect_out_of_fold", "fold_numbers", "out_of_fold"]
+__all__ = ["OutOfFold", "expect_out_of_fold", "fold_numbers", "hold_out", "out_of_fold"]
+
+HELD_ROWS = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,12 +123,32 @@ def out_of_fold(
 
 def expect_out_of_fold(predictor: LearnedPredictor, history: History, encoder: Encoder, fold: NDArray[np.int64]) -> Expected:
     """The predictions of `out_of_fold`, given a history and the fold of each row."""
+    return _expect_held(predictor, history, encoder, fold, np.ones(len(fold), dtype=np.bool_))
+
+
+def hold_out(predictor: LearnedPredictor, history: History, encoder: Encoder) -> HeldOut:
+    """Out-of-fold predictions of a history, of 20,000 rows at most, evenly spread; others are learned from only."""
+    fold = fold_numbers(history.prompt_numbers.tolist())
+    rows = np.unique(np.linspace(0, len(history) - 1, min(len(history), HELD_ROWS)).astype(np.int64))
+    wanted = np.zeros(len(history), dtype=np.bool_)
+    wanted[rows] = True
+    return HeldOut(rows, fold[rows], _expect_held(predictor, history, encoder, fold, wanted))
+
+
+def _expect_held(
+    predictor: LearnedPredictor,
+    history: History,
+    encoder: Encoder,
+    fold: NDArray[np.int64],
+    wanted: NDArray[np.bool_],
+) -> Expected:
+    """Out-of-fold predictions of the wanted rows."""
     numbers = np.unique(fold)
     if len(numbers) < 2:
         raise ValueError("the outcomes have one prompt only, expected at least two different ones")
     parts, places = [], []
     for number in numbers:
-        held = np.flatnonzero(fold == number)
+        held = np.flatnonzero((fold == number) & wanted)
         rest = history.take(np.flatnonzero(fold != number))
         parts.append(predictor.unfitted().fit_history(rest, encoder).expect(history.encoded.take(held)))
         places.append(held)

@@ -17,7 +17,7 @@ from omnirouter.predictor.encoder import Encoder
 
 __all__ = ["History", "pool_outcomes"]
 
-AMOUNTS = ("input_tokens", "output_tokens", "cost")
+AMOUNTS = ("input_tokens", "output_tokens", "cached_tokens", "cost")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +34,8 @@ class History:
     acc : (h, m) float32
         NaN where not observed. A part of a history may have models without an observation.
     amounts : dict of str to (h, m) float64
-        ``"input_tokens"``, ``"output_tokens"`` and ``"cost"``, as far as the outcomes have them; NaN where not
-        observed.
+        ``"input_tokens"``, ``"output_tokens"``, ``"cached_tokens"`` and ``"cost"``, as far as the outcomes have them; NaN
+        where not observed.
     cost_source : tuple of str
         For each model ``"prices"`` or ``"logged"``.
     pool : Pool or None

@@ -14,7 +14,7 @@ from omnirouter.predictor.encoder import Encoder
 from omnirouter.predictor.folds import expect_out_of_fold, fold_numbers
 from omnirouter.predictor.history import History
 from omnirouter.predictor.knn import KnnPredictor
-from omnirouter.predictor.learned import Expected, LearnedPredictor, State
+from omnirouter.predictor.learned import Expected, HeldOut, LearnedPredictor, State
 from omnirouter.predictor.network import NetworkPredictor
 from omnirouter.predictor.stacking import AccStack, AmountStack
 
@@ -83,14 +83,14 @@ class HybridPredictor(LearnedPredictor):
         encoder = self.encoder_
         self.knn_ = KnnPredictor(encoder).fit_history(history, encoder)
         self.network_ = NetworkPredictor(encoder).fit_history(history, encoder)
-        if len(history) > STACKING_ROWS:
-            history = history.take(np.linspace(0, len(history) - 1, STACKING_ROWS).astype(np.int64))
+        rows = np.unique(np.linspace(0, len(history) - 1, min(len(history), STACKING_ROWS)).astype(np.int64))
+        history = history.take(rows)
         if len(np.unique(history.prompt_numbers)) < 2:
             self._stack_equally(history)
         else:
-            self._stack(history)
+            self._stack(history, rows)
 
-    def _stack(self, history: History) -> None:
+    def _stack(self, history: History, rows: NDArray[np.int64]) -> None:
         repeats = min(MOST_REPEATS, -(-FEW_ROWS // len(history)))
         numbers = history.prompt_numbers.tolist()
         folds = np.stack([fold_numbers(numbers, self.n_folds, seed=self.seed + r) for r in range(repeats)])
@@ -103,6 +103,7 @@ class HybridPredictor(LearnedPredictor):
         self.cost_stack_ = AmountStack.fit(cost, history.paid)
         self.tokens_stack_: AmountStack | None = None
         written = history.amounts.get("output_tokens")
+        tokens: list[NDArray[np.float64]] = []
         if written is not None:
             tokens = [np.stack([_known(expected.output_tokens) for expected in part]) for part in parts]
             self.tokens_stack_ = AmountStack.fit(tokens, written)
@@ -118,6 +119,31 @@ class HybridPredictor(LearnedPredictor):
             folds,
             parts=acc,
         )
+
+        self.held_out_ = HeldOut(
+            rows,
+            folds[0],
+            Expected(
+                acc=self._held_out_acc([part[0] for part in acc], history.acc, folds[0]),
+                cost=self.cost_stack_([part[0] for part in cost]),
+                output_tokens=None if self.tokens_stack_ is None else self.tokens_stack_([part[0] for part in tokens]),
+            ),
+        )
+
+    def _held_out_acc(
+        self, parts: list[NDArray[np.float64]], scores: NDArray[np.floating], fold: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Out-of-fold accuracies of the whole: the few weights are those of all rows, all means those of other folds."""
+        stacked = np.empty(parts[0].shape)
+        for number in np.unique(fold):
+            held = fold == number
+            stacked[held] = self.acc_stack_.around(scores[~held])([part[held] for part in parts])
+        acc = np.empty(stacked.shape)
+        for number in np.unique(fold):
+            held = fold == number
+            means = Shrinkage(mean_scores(scores[~held]), stacked[~held].mean(axis=0), self.shrinkage_.trust)
+            acc[held] = means(stacked[held])
+        return acc
 
     def _stack_equally(self, history: History) -> None:
         m = len(history.models)

@@ -81,6 +81,25 @@ class State:
         return State(self.settings | other.settings, self.arrays | other.arrays, self.files | other.files)
 
 
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Predictions of rows of a history by a predictor that has not learned from them.
+
+    Attributes
+    ----------
+    rows : (r,) int64
+        Rows of the history.
+    fold : (r,) int64
+        Fold of each of them; those of other folds were learned from.
+    expected : Expected
+        Of the r rows.
+    """
+
+    rows: NDArray[np.int64]
+    fold: NDArray[np.int64]
+    expected: Expected
+
+
 class LearnedPredictor(ABC):
     """A predictor that learns from a `History` and predicts by `Encoded` prompts.
 
@@ -98,9 +117,12 @@ class LearnedPredictor(ABC):
     cost_source_ : tuple of str
         For each model ``"prices"`` or ``"logged"``.
     pool_ : Pool or None
+    held_out_ : HeldOut or None
+        Of the history, where learning made such predictions on the way; not saved.
     """
 
     kind: ClassVar[str]
+    held_out_: HeldOut | None = None
 
     def __init__(self, encoder: Encoder | str | Path | None = None) -> None:
         self.encoder = encoder

@@ -12,7 +12,7 @@ common ones. Money and tokens are stacked alike in logarithms.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +86,10 @@ class AccStack:
         """Equal weights of the parts, for histories that cannot be divided."""
         m = acc.shape[1]
         return cls(_base(acc), np.zeros(m), np.full((2 * n_parts, m), 1 / n_parts))
+
+    def around(self, acc: NDArray[np.floating]) -> AccStack:
+        """The same weights for deviations from the means of these scores (h, m)."""
+        return replace(self, base=_base(acc))
 
     def __call__(self, parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
         """Stacked accuracies (n, m) of the parts' accuracies."""

@@ -1,0 +1,144 @@
+"""What is known of a predictor's errors: calibration, intervals, quantiles, and its track record of decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnirouter.predictor.base import Prediction
+from omnirouter.predictor.calibration import Calibration, CalibrationReport, cross_calibrated
+from omnirouter.predictor.folds import hold_out
+from omnirouter.predictor.history import History
+from omnirouter.predictor.intervals import AmountQuantiles, ScoreIntervals
+from omnirouter.predictor.learned import LearnedPredictor
+from omnirouter.record import TrackRecord
+
+__all__ = ["Quantiles", "Reliability"]
+
+FOLDER = "reliability"
+
+
+class Quantiles(NamedTuple):
+    """Amounts (n, m) float32 that are not passed with a stated probability.
+
+    ``output_tokens`` is None where the history has no output tokens.
+    """
+
+    cost: NDArray[np.float32]
+    output_tokens: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """Learned from out-of-fold predictions of a history beside its outcomes.
+
+    Attributes
+    ----------
+    calibration : Calibration
+        From predicted scores to calibrated ones, which intervals lie around. Decisions are made by the scores as
+        predicted: maps per model undo the shrinkage that keeps a solver from picking noise.
+    report : CalibrationReport
+    intervals : ScoreIntervals
+    quantiles : dict of str to AmountQuantiles
+        ``"cost"`` and, where known, ``"output_tokens"``.
+    record : TrackRecord
+    """
+
+    calibration: Calibration
+    report: CalibrationReport
+    intervals: ScoreIntervals
+    quantiles: dict[str, AmountQuantiles]
+    record: TrackRecord
+
+    @classmethod
+    def learn(cls, predictor: LearnedPredictor, history: History) -> Reliability:
+        """Compare what a predictor says of rows of its history that it has not learned from with what was observed.
+
+        Parameters
+        ----------
+        predictor : LearnedPredictor
+            Fitted on the history.
+        history : History
+            Of at least two different prompts, as equal ones share a fold.
+        """
+        held = predictor.held_out_ or hold_out(predictor, history, predictor.encoder_)
+        seen, expected = history.take(held.rows), held.expected
+        amounts = {"cost": (expected.cost, seen.paid)}
+        if expected.output_tokens is not None:
+            amounts["output_tokens"] = (expected.output_tokens, seen.amounts["output_tokens"])
+        return cls.of(history.models, np.clip(expected.acc, 0.0, 1.0), seen.acc, held.fold, amounts)
+
+    @classmethod
+    def of(
+        cls,
+        models: tuple[str, ...],
+        acc: NDArray[np.floating],
+        scores: NDArray[np.floating],
+        fold: NDArray[np.int64],
+        amounts: Mapping[str, tuple[NDArray[np.floating], NDArray[np.floating]]],
+    ) -> Reliability:
+        """Compare out-of-fold predictions with outcomes.
+
+        Parameters
+        ----------
+        models : tuple of str
+            Names of the m models.
+        acc, scores : (h, m) float
+            Predicted and observed, NaN where not.
+        fold : (h,) int64
+            Fold of each row.
+        amounts : mapping
+            Predicted and observed (h, m) of ``"cost"`` and, where known, ``"output_tokens"``.
+        """
+        scores = np.where(np.isnan(acc), np.nan, scores)
+        calibrated = cross_calibrated(acc, scores, fold)
+        return cls(
+            Calibration.fit(acc, scores),
+            CalibrationReport.of(models, acc, calibrated, scores),
+            ScoreIntervals.fit(calibrated, scores),
+            {name: AmountQuantiles.fit(*pair) for name, pair in amounts.items()},
+            TrackRecord.of(acc, amounts["cost"][0], scores, amounts["cost"][1]),
+        )
+
+    def with_intervals(self, prediction: Prediction) -> Prediction:
+        """The same prediction with intervals; see `ScoreIntervals`."""
+        intervals = self.intervals.of(self.calibration.apply(prediction.acc))
+        return Prediction(prediction.acc, prediction.cost, prediction.models, prediction.output_tokens, intervals)
+
+    def quantiles_of(self, prediction: Prediction, level: float) -> Quantiles:
+        """Cost and output tokens that are not passed with this probability; see `AmountQuantiles`."""
+        written = self.quantiles.get("output_tokens")
+        tokens = prediction.output_tokens
+        return Quantiles(
+            self.quantiles["cost"].of(prediction.cost, level),
+            None if written is None or tokens is None else written.of(tokens, level),
+        )
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write arrays into a folder of their own in `folder`; return what else `load` needs."""
+        arrays = {**self.calibration.arrays(), **self.intervals.arrays(), **self.record.arrays()}
+        for name, part in self.quantiles.items():
+            arrays |= part.arrays(name)
+        (folder / FOLDER).mkdir()
+        for name, array in arrays.items():
+            np.save(folder / FOLDER / f"{name}.npy", array, allow_pickle=False)
+        return {"arrays": list(arrays), "quantiles": list(self.quantiles), "calibration": self.report.to_dict()}
+
+    @classmethod
+    def load(cls, folder: Path, saved: dict[str, Any]) -> Reliability:
+        """Open what `save` wrote; arrays are memory-mapped."""
+        arrays = {
+            name: np.load(folder / FOLDER / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in saved["arrays"]
+        }
+        return cls(
+            Calibration.from_arrays(arrays),
+            CalibrationReport.from_dict(saved["calibration"]),
+            ScoreIntervals.from_arrays(arrays),
+            {name: AmountQuantiles.from_arrays(name, arrays) for name in saved["quantiles"]},
+            TrackRecord.from_arrays(arrays),
+        )
