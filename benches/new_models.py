@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from omnirouter.predictor.kinds import KINDS
 
 from measure import described, table
 from omnirouter import Outcomes, Router
@@ -26,6 +25,7 @@ from omnirouter.evaluation.document import interval
 from omnirouter.evaluation.encoding import RememberingEncoder
 from omnirouter.evaluation.scores import score
 from omnirouter.predictor import embedded_encoder
+from omnirouter.predictor.kinds import KINDS
 
 FILES = ("routerbench_arc_mbpp", "cascades_mmlu_truthfulqa_gsm8k", "medagents_medqa_mmlu")
 SHARES = (0.25, 0.5, 1.0)

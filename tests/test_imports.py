@@ -24,6 +24,7 @@ HEAVY = {
     "matplotlib",
     "scipy",
     "wordllama",
+    "faiss",
     "ray",
     "torch",
     "transformers",

@@ -53,6 +53,12 @@ class Shrinkage:
         """Shrunken accuracies (n, m) of accuracies (n, m)."""
         return sigmoid(self.level + _deviations(_logits(acc), self.centre, self.trust))
 
+    def around(self, acc: NDArray[np.float64]) -> Shrinkage:
+        """The same trust in deviations from the means of these accuracies (h, m)."""
+        eta = _logits(acc)
+        centre, target = eta.mean(axis=0), sigmoid(eta).mean(axis=0)
+        return Shrinkage(centre, _level(_deviations(eta, centre, self.trust), target, centre), self.trust)
+
     @classmethod
     def fit(
         cls,
@@ -116,9 +122,8 @@ class Shrinkage:
             limit = LOG_LOSS_ERRORS * excess.std(axis=1) / np.sqrt(rows)
             bearable = excess.mean(axis=1) <= limit
             trust = max(trust, float(TRUSTS[int(bearable.argmax())]) if bearable.any() else 1.0)
-        eta = _logits(acc.reshape(-1, acc.shape[2]))
-        centre, target = eta.mean(axis=0), sigmoid(eta).mean(axis=0)
-        return cls(centre, _level(_deviations(eta, centre, trust), target, centre), trust)
+        nothing = np.zeros(acc.shape[2])
+        return cls(nothing, nothing, trust).around(acc.reshape(-1, acc.shape[2]))
 
 
 def price_grid(acc: NDArray[np.float64], cost: NDArray[np.float64]) -> NDArray[np.float64]:

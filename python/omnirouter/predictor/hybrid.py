@@ -141,8 +141,7 @@ class HybridPredictor(LearnedPredictor):
         acc = np.empty(stacked.shape)
         for number in np.unique(fold):
             held = fold == number
-            means = Shrinkage(mean_scores(scores[~held]), stacked[~held].mean(axis=0), self.shrinkage_.trust)
-            acc[held] = means(stacked[held])
+            acc[held] = self.shrinkage_.around(stacked[~held])(stacked[held])
         return acc
 
     def _stack_equally(self, history: History) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +51,10 @@ class KnnPredictor(LearnedPredictor):
     models : tuple of str
         Models of the pool in its order, or of the outcomes where there is no pool.
     encoder_ : Encoder
+    neighbours_ : Neighbours
+        The history's prompts, searched for each query.
     vectors_ : (h, d) float32
-        Unit vectors of the history's prompts.
+        Their unit vectors.
     acc_ : (h, m) float32
         Observed scores, NaN where not observed.
     acc_mean_ : (m,) float64
@@ -78,9 +80,14 @@ class KnnPredictor(LearnedPredictor):
         self.shrinkage = shrinkage
         self.sharpness = sharpness
 
+    @property
+    def vectors_(self) -> NDArray[np.float32]:
+        """Unit vectors of the history's prompts."""
+        return self.neighbours_.vectors
+
     def expect(self, encoded: Encoded) -> Expected:
         """Predict by encoded prompts."""
-        indices, similarity = Neighbours(self.vectors_).search(encoded.vectors, self.k)
+        indices, similarity = self.neighbours_.search(encoded.vectors, self.k)
         weights = weights_of(similarity, self.sharpness)
         amounts = {
             name: part.predict(encoded.lengths, indices, weights, shrinkage=self.shrinkage)
@@ -103,7 +110,7 @@ class KnnPredictor(LearnedPredictor):
 
     def _learn(self, history: History) -> None:
         seen = history.observed
-        self.vectors_ = history.encoded.vectors
+        self.neighbours_ = Neighbours.fit(history.encoded.vectors)
         self.acc_ = history.acc
         count, total = seen.sum(axis=0), np.where(seen, history.acc, 0.0).sum(axis=0, dtype=np.float64)
         self.acc_mean_ = (total + self.shrinkage * total.sum() / count.sum()) / (count + self.shrinkage)
@@ -113,7 +120,7 @@ class KnnPredictor(LearnedPredictor):
         self.amounts_: dict[str, Amounts] = {}
         known = [~np.isnan(matrix) for matrix in history.amounts.values()]
         rows = calibration_rows(np.concatenate(known, axis=1))
-        indices, similarity = _others(Neighbours(self.vectors_), rows, self.k)
+        indices, similarity = _others(self.neighbours_, rows, self.k)
         weights = weights_of(similarity, self.sharpness) if indices.size else np.zeros(indices.shape)
         for name, matrix in history.amounts.items():
             # The length of an answer hardly follows that of its prompt; what is read and paid for does.
@@ -129,7 +136,7 @@ class KnnPredictor(LearnedPredictor):
 
     def state(self) -> State:
         """What was learned, and the parameters."""
-        arrays: dict[str, NDArray[Any]] = {"vectors": self.vectors_, "acc": self.acc_, "acc_mean": self.acc_mean_}
+        arrays = self.neighbours_.arrays() | {"acc": self.acc_, "acc_mean": self.acc_mean_}
         for name, amounts in self.amounts_.items():
             arrays |= amounts.arrays(name)
         settings = {"k": self.k, "shrinkage": self.shrinkage, "sharpness": self.sharpness, "amounts": list(self.amounts_)}
@@ -139,7 +146,8 @@ class KnnPredictor(LearnedPredictor):
         settings, arrays = state.settings, state.arrays
         self.k, self.shrinkage, self.sharpness = settings["k"], settings["shrinkage"], settings["sharpness"]
         self.check_parameters()
-        self.vectors_, self.acc_, self.acc_mean_ = arrays["vectors"], arrays["acc"], arrays["acc_mean"]
+        self.neighbours_ = Neighbours.from_arrays(arrays)
+        self.acc_, self.acc_mean_ = arrays["acc"], arrays["acc_mean"]
         self.amounts_ = {name: Amounts.from_arrays(name, arrays) for name in settings["amounts"]}
 
 
