@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from omnirouter.solver import solve
 
-__all__ = ["budget_grid", "cheapest_above", "multiplier_grid", "priced", "solved", "solved_floor", "tuned_multipliers"]
+__all__ = ["budget_grid", "cheapest_above", "multiplier_grid", "priced", "solved", "tuned_multipliers"]
 
 Array = NDArray[np.float64]
 Plans = NDArray[np.int64]
@@ -70,13 +70,6 @@ def solved(
         if done is not None:
             done()
     return np.array(plans, dtype=np.int64).reshape(len(plans), len(acc))
-
-
-def solved_floor(acc: Array, cost: Array, min_accuracy: float) -> Plans:
-    """The cheapest global plan whose mean accuracy is at least `min_accuracy`; no row where there is none."""
-    solution = solve(acc, cost, min_accuracy=min(min_accuracy, 1.0), rel_gap=REL_GAP)
-    found = [] if solution.assignment is None else [solution.assignment.astype(np.int64)]
-    return np.array(found, dtype=np.int64).reshape(len(found), len(acc))
 
 
 def cheapest_above(acc: Array, cost: Array, thresholds: Sequence[float] | Array) -> Plans:

@@ -121,10 +121,14 @@ class Target:
     limit : {"budget", "min_accuracy"}
     share : float
         Of the best single model's cost on the test split, or of its accuracy on the train split.
+    confidence : float or None
+        With which the limit was to be kept by the realised numbers; None where it is about predicted ones.
     asked : float
         Money per query, or mean accuracy.
     predicted_spend, predicted_accuracy : float
         Of the plan; NaN where there is none.
+    expected_spend, expected_accuracy : float
+        The same, corrected by what earlier decisions realised (see `TrackRecord`); NaN where that is not known.
     spend, accuracy : Estimate
         Realised.
     error : Estimate
@@ -138,9 +142,12 @@ class Target:
     method: str
     limit: Literal["budget", "min_accuracy"]
     share: float
+    confidence: float | None
     asked: float
     predicted_spend: float
     predicted_accuracy: float
+    expected_spend: float
+    expected_accuracy: float
     spend: Estimate
     accuracy: Estimate
     error: Estimate
