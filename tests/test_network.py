@@ -14,7 +14,7 @@ from omnirouter.demo import simulate
 from omnirouter.outcomes import Outcomes
 from omnirouter.predictor import Encoder, NetworkPredictor, Prediction, embedded_encoder
 from omnirouter.predictor.encoded import encode
-from omnirouter.predictor.heads import Heads, fit_linear_heads, fit_logistic_heads, logit, sigmoid
+from omnirouter.predictor.heads import Basis, Heads, fit_linear_heads, fit_logistic_heads, logit, sigmoid
 from omnirouter.predictor.history import History
 from omnirouter.predictor.network import train
 
@@ -55,7 +55,7 @@ def test_heads_find_what_is_planted(observed: float) -> None:
     acc = (rng.random(eta.shape) < sigmoid(eta)).astype(float)
     acc[rng.random(eta.shape) > observed] = np.nan
     fresh, fresh_eta = planted(500, 6, seed=2)
-    error = np.abs(sigmoid(fit_logistic_heads(features, acc)(fresh)) - sigmoid(fresh_eta)).mean()
+    error = np.abs(sigmoid(fit_logistic_heads(Basis.of(features), acc)(fresh)) - sigmoid(fresh_eta)).mean()
     assert error < 0.05
 
 
@@ -67,8 +67,8 @@ def test_models_learn_from_each_other() -> None:
         acc = (np.random.default_rng(seed).random(eta.shape) < sigmoid(eta)).astype(float)
         acc[40:, 0] = np.nan
         fresh, fresh_eta = planted(500, 8, seed=seed + 50)
-        together = fit_logistic_heads(features, acc)(fresh)[:, 0]
-        alone = fit_logistic_heads(features[:40], acc[:40, :1])(fresh)[:, 0]
+        together = fit_logistic_heads(Basis.of(features), acc)(fresh)[:, 0]
+        alone = fit_logistic_heads(Basis.of(features[:40]), acc[:40, :1])(fresh)[:, 0]
         errors.append([np.abs(sigmoid(eta) - sigmoid(fresh_eta[:, 0])).mean() for eta in (together, alone)])
     together_error, alone_error = np.mean(errors, axis=0)
     assert together_error < 0.8 * alone_error
@@ -77,20 +77,20 @@ def test_models_learn_from_each_other() -> None:
 def test_noise_is_not_learned() -> None:
     rng = np.random.default_rng(0)
     features, acc = rng.normal(size=(400, 50)) / 7, (rng.random((400, 20)) < 0.7).astype(float)
-    predicted = sigmoid(fit_logistic_heads(features, acc)(rng.normal(size=(400, 50)) / 7))
+    predicted = sigmoid(fit_logistic_heads(Basis.of(features), acc)(rng.normal(size=(400, 50)) / 7))
     assert predicted.std(axis=0).mean() < 0.03
 
 
 def test_soft_scores_are_learned() -> None:
     features, eta = planted(1500, 3, seed=0)
-    heads = fit_logistic_heads(features, sigmoid(eta))
+    heads = fit_logistic_heads(Basis.of(features), sigmoid(eta))
     assert np.abs(sigmoid(heads(features)) - sigmoid(eta)).mean() < 0.03
 
 
 def test_linear_heads_solve_least_squares_where_nothing_has_to_be_shrunk() -> None:
     features, eta = planted(800, 4, seed=0)
     values = 5 + 100 * eta
-    heads = fit_linear_heads(features, values)
+    heads = fit_linear_heads(Basis.of(features), values)
     np.testing.assert_allclose(heads(features), values, atol=0.02 * values.std())
 
 
@@ -98,10 +98,10 @@ def test_columns_without_observation_get_the_prior_or_nan() -> None:
     features, eta = planted(300, 4, seed=0)
     acc = (np.random.default_rng(0).random(eta.shape) < sigmoid(eta)).astype(float)
     acc[:, 2] = np.nan
-    heads = fit_logistic_heads(features, acc)
+    heads = fit_logistic_heads(Basis.of(features), acc)
     assert np.isfinite(heads(features)).all()
     assert sigmoid(heads.intercept)[2] == pytest.approx(np.nanmean(acc), abs=1e-6)
-    linear = fit_linear_heads(features, acc)
+    linear = fit_linear_heads(Basis.of(features), acc)
     assert np.isnan(linear.intercept[2])
     assert np.isfinite(np.delete(linear.intercept, 2)).all()
 
@@ -116,7 +116,7 @@ def test_any_pattern_of_holes_gives_finite_heads(h: int, m: int, f: int, holes: 
     acc[rng.random((h, m)) < holes] = np.nan
     acc[0, 0] = 1.0
     features[:, 0] = 0.0  # a feature that says nothing
-    heads = fit_logistic_heads(features, acc)
+    heads = fit_logistic_heads(Basis.of(features), acc)
     predicted = sigmoid(heads(features))
     assert np.isfinite(predicted).all()
     assert ((predicted >= 0) & (predicted <= 1)).all()
@@ -124,7 +124,7 @@ def test_any_pattern_of_holes_gives_finite_heads(h: int, m: int, f: int, holes: 
 
 def test_heads_repeat_to_the_last_bit() -> None:
     features, eta = planted(300, 4, seed=0)
-    one, same = fit_logistic_heads(features, sigmoid(eta)), fit_logistic_heads(features, sigmoid(eta))
+    one, same = fit_logistic_heads(Basis.of(features), sigmoid(eta)), fit_logistic_heads(Basis.of(features), sigmoid(eta))
     np.testing.assert_array_equal(one.weights, same.weights)
 
 
@@ -132,7 +132,7 @@ def test_the_order_of_models_does_not_matter() -> None:
     features, eta = planted(300, 5, seed=0, noise=0.5)
     acc = (np.random.default_rng(0).random(eta.shape) < sigmoid(eta)).astype(float)
     order = [3, 0, 4, 1, 2]
-    straight, mixed = fit_logistic_heads(features, acc), fit_logistic_heads(features, acc[:, order])
+    straight, mixed = fit_logistic_heads(Basis.of(features), acc), fit_logistic_heads(Basis.of(features), acc[:, order])
     np.testing.assert_allclose(mixed.weights, straight.weights[:, order], atol=1e-3)
 
 
@@ -190,9 +190,9 @@ def test_long_histories_are_thinned_but_rare_models_kept(encoder: Encoder, monke
     acc[3:, 0] = np.nan
     counted: list[np.ndarray] = []
 
-    def counting(features: np.ndarray, acc: np.ndarray) -> Heads:
+    def counting(basis: Basis, acc: np.ndarray) -> Heads:
         counted.append(acc)
-        return fit_logistic_heads(features, acc)
+        return fit_logistic_heads(basis, acc)
 
     monkeypatch.setattr("omnirouter.predictor.network.TRAINING_ROWS", 50)
     monkeypatch.setattr("omnirouter.predictor.network.RARE_COUNT", 2)

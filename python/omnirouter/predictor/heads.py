@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Heads", "fit_linear_heads", "fit_logistic_heads", "logit", "sigmoid"]
+__all__ = ["Basis", "Heads", "fit_linear_heads", "fit_logistic_heads", "logit", "sigmoid"]
 
 STRENGTHS = np.append(np.logspace(-1.0, 5.0, 19), np.inf)  # ridges tried, in squared singular values; inf leaves out
 NEVER = 1e12  # stands for an infinite ridge
@@ -51,13 +51,40 @@ class Heads:
         return eta
 
 
-def fit_logistic_heads(features: NDArray[np.float64], acc: NDArray[np.floating]) -> Heads:
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """Thin singular value decomposition of features (h, f): ``features = left * singular @ right.T``.
+
+    Attributes
+    ----------
+    left : (h, r) float64
+    singular : (r,) float64
+    right : (f, r) float64
+    """
+
+    left: NDArray[np.float64]
+    singular: NDArray[np.float64]
+    right: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, features: NDArray[np.float64]) -> Basis:
+        """From the eigenvectors of the smaller Gram matrix of the two; directions of rounding size are left out."""
+        tall = features.shape[0] >= features.shape[1]
+        square, vectors = np.linalg.eigh(features.T @ features if tall else features @ features.T)
+        keep = square > 1e-10 * max(square[-1], 1e-300)
+        singular, vectors = np.sqrt(square[keep]), vectors[:, keep]
+        if tall:
+            return cls(features @ (vectors / singular), singular, vectors)
+        return cls(vectors, singular, features.T @ (vectors / singular))
+
+
+def fit_logistic_heads(basis: Basis, acc: NDArray[np.floating]) -> Heads:
     """Heads of the logit of a score, by penalised maximum likelihood over the observed scores.
 
     Parameters
     ----------
-    features : (h, f) float64
-        Columns of mean about 0.
+    basis : Basis
+        Of the features (h, f), whose columns have a mean of about 0.
     acc : (h, m) float
         Scores in [0, 1], NaN where not observed; any pattern, columns without an observation included.
 
@@ -74,7 +101,6 @@ def fit_logistic_heads(features: NDArray[np.float64], acc: NDArray[np.floating])
     mean = (score.sum(axis=0) + PRIOR_COUNT * overall) / (count + PRIOR_COUNT)
     mean = np.clip(mean, 0.5 / (len(acc) + 1), 1 - 0.5 / (len(acc) + 1))
     scale = 1 / np.sqrt(np.maximum(mean * (1 - mean), LEAST_VARIANCE))
-    basis = _Basis.of(features)
     directions = _Directions.of(basis, np.where(seen, score - mean, 0.0) * scale, seen)
 
     def slope(eta: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -84,7 +110,7 @@ def fit_logistic_heads(features: NDArray[np.float64], acc: NDArray[np.floating])
     return _climb(basis, directions, slope, scale=scale, start=logit(mean), curvature=0.25, count=count)
 
 
-def fit_linear_heads(features: NDArray[np.float64], values: NDArray[np.floating]) -> Heads:
+def fit_linear_heads(basis: Basis, values: NDArray[np.floating]) -> Heads:
     """Heads of a quantity, by penalised least squares over the observed values; else as `fit_logistic_heads`.
 
     A column without an observation gets an intercept of NaN.
@@ -96,7 +122,6 @@ def fit_linear_heads(features: NDArray[np.float64], values: NDArray[np.floating]
     residual = np.where(seen, known - mean, 0.0)
     spread = np.sqrt((residual**2).sum(axis=0) / np.maximum(count, 1))
     scale = np.where(spread > 0, spread, 1.0)
-    basis = _Basis.of(features)
     directions = _Directions.of(basis, residual / scale, seen)
 
     def slope(eta: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -121,23 +146,6 @@ def logit(p: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Basis:
-    """Thin singular value decomposition of the features: ``features = left * singular @ right.T``."""
-
-    left: NDArray[np.float64]
-    singular: NDArray[np.float64]
-    right: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, features: NDArray[np.float64]) -> _Basis:
-        """From the eigenvectors of the smaller Gram matrix of the two; directions of rounding size are left out."""
-        square, right = np.linalg.eigh(features.T @ features)
-        keep = square > 1e-10 * max(square[-1], 1e-300)
-        singular, right = np.sqrt(square[keep]), right[:, keep]
-        return cls(features @ (right / singular), singular, right)
-
-
-@dataclass(frozen=True, eq=False)
 class _Directions:
     """Orthogonal directions in the space of models, as rows of `rotation` (m, m), and the ridge of each (m,)."""
 
@@ -145,13 +153,13 @@ class _Directions:
     strength: NDArray[np.float64]
 
     @classmethod
-    def of(cls, basis: _Basis, residual: NDArray[np.float64], seen: NDArray[np.bool_]) -> _Directions:
+    def of(cls, basis: Basis, residual: NDArray[np.float64], seen: NDArray[np.bool_]) -> _Directions:
         """From standardised residuals (h, m), 0 where not observed.
 
         A direction's residual over holes is its full one, thinned: it has the share q of the signal and of the
         variance. So the ridge that predicts the thinned residual best is, times q, that of the unthinned one.
         """
-        h, m = residual.shape
+        m = residual.shape[1]
         together = seen.astype(np.float64).T @ seen
         common = np.full((m, m), _common_correlation(residual, together))
         np.fill_diagonal(common, 1.0)
@@ -161,24 +169,34 @@ class _Directions:
         rotation = rotation * np.where(rotation.sum(axis=1) < 0, -1.0, 1.0)[:, None]
         target = residual @ rotation.T
         inner = basis.left.T @ target
-        leverage, square = basis.left**2, basis.singular**2
-        errors = np.empty((len(STRENGTHS), h, m))
-        for row, strength in zip(errors, STRENGTHS, strict=True):
-            kept = square / (square + strength) if np.isfinite(strength) else np.zeros_like(square)
-            without = np.maximum(1 - leverage @ kept - 1 / h, 1e-9)
-            row[:] = ((target - basis.left @ (kept[:, None] * inner)) / without[:, None]) ** 2
-        best = STRENGTHS[_largest_bearable(errors)]
+        best = STRENGTHS[_largest_bearable(basis, target, inner)]
         share = (rotation**2) @ (seen.mean(axis=0))
-        return cls(rotation, np.where(np.isfinite(best), best * share, NEVER))
+        known = np.isfinite(best) & (share > 0)
+        return cls(rotation, np.where(known, np.minimum(best, NEVER) * share, NEVER))
 
 
-def _largest_bearable(errors: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Place of the last strength whose error is within so many standard errors of the least, for each direction (m,)."""
-    least = errors.sum(axis=1).argmin(axis=0)
-    loss = errors - np.take_along_axis(errors, least[None, None, :], axis=0)
-    limit = STANDARD_ERRORS * loss.std(axis=1) / np.sqrt(errors.shape[1])
-    bearable = loss.mean(axis=1) <= limit + 1e-15
-    place: NDArray[np.int64] = len(errors) - 1 - bearable[::-1].argmax(axis=0)
+def _largest_bearable(basis: Basis, target: NDArray[np.float64], inner: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Place of the last strength whose error is within so many standard errors of the least, for each column (m,).
+
+    `inner` is ``left.T @ target``.
+    """
+    h = len(target)
+    leverage, square = basis.left**2, basis.singular**2
+
+    def errors(kept: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Squared leave-one-out errors (h, m), where each column keeps these shares (r, m or 1) of the directions."""
+        without = np.maximum(1 - leverage @ kept - 1 / h, 1e-9)
+        squares: NDArray[np.float64] = ((target - basis.left @ (kept * inner)) / without) ** 2
+        return squares
+
+    kept = np.stack([square / (square + strength) for strength in STRENGTHS[:-1]] + [np.zeros_like(square)])
+    least = np.array([errors(shares[:, None]).sum(axis=0) for shares in kept]).argmin(axis=0)
+    reference = errors(kept[least].T)
+    place: NDArray[np.int64] = least.astype(np.int64)
+    for candidate, shares in enumerate(kept):
+        loss = errors(shares[:, None]) - reference
+        bearable = loss.mean(axis=0) <= STANDARD_ERRORS * loss.std(axis=0) / np.sqrt(h)
+        place[bearable & (candidate > place)] = candidate
     return place
 
 
@@ -191,7 +209,7 @@ def _common_correlation(residual: NDArray[np.float64], together: NDArray[np.floa
 
 
 def _climb(
-    basis: _Basis,
+    basis: Basis,
     directions: _Directions,
     slope: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     *,

@@ -21,8 +21,8 @@ from omnirouter.predictor.stacking import AccStack, AmountStack
 __all__ = ["HybridPredictor"]
 
 STACKING_ROWS = 20_000
-FEW_ROWS = 2_000  # histories of fewer rows are divided into folds several times
-MOST_REPEATS = 5
+FEW_ROWS = 1_000  # histories of fewer rows are divided into folds several times
+MOST_REPEATS = 3
 
 
 class HybridPredictor(LearnedPredictor):

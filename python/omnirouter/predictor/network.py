@@ -12,7 +12,7 @@ from omnirouter.predictor.amounts import ratios_to_lines, scale_to_observed
 from omnirouter.predictor.costs import expected_cost
 from omnirouter.predictor.encoded import Encoded
 from omnirouter.predictor.encoder import Encoder, open_session
-from omnirouter.predictor.heads import fit_linear_heads, fit_logistic_heads
+from omnirouter.predictor.heads import Basis, fit_linear_heads, fit_logistic_heads
 from omnirouter.predictor.history import History
 from omnirouter.predictor.learned import Expected, LearnedPredictor, State
 from omnirouter.predictor.network_graph import AmountHeads, Network, Scaling
@@ -102,18 +102,24 @@ def train(history: History) -> Network:
     history = _thinned(history)
     scaling = Scaling.of(history.encoded)
     features = scaling(history.encoded)
+    basis = Basis.of(features)
     amounts = {
-        name: _train_amount(values, history.encoded.lengths, features, by_length=name != "output_tokens")
+        name: _train_amount(values, history.encoded.lengths, features, basis, by_length=name != "output_tokens")
         for name, values in history.amounts.items()
     }
-    return Network(scaling, fit_logistic_heads(features, history.acc), amounts)
+    return Network(scaling, fit_logistic_heads(basis, history.acc), amounts)
 
 
 def _train_amount(
-    values: NDArray[np.float64], lengths: NDArray[np.float64], features: NDArray[np.float64], *, by_length: bool
+    values: NDArray[np.float64],
+    lengths: NDArray[np.float64],
+    features: NDArray[np.float64],
+    basis: Basis,
+    *,
+    by_length: bool,
 ) -> AmountHeads:
     base, slope, log_ratio = ratios_to_lines(values, lengths, flattening=FLATTENING, by_length=by_length)
-    heads = fit_linear_heads(features, log_ratio)
+    heads = fit_linear_heads(basis, log_ratio)
     raw = AmountHeads(base, slope, heads.weights, heads.intercept)
     factor = scale_to_observed(np.exp(raw.log_amounts(features, lengths)), values)
     return AmountHeads(base * factor, slope * factor, heads.weights, heads.intercept)
