@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 import time
 from pathlib import Path
 
@@ -147,6 +148,7 @@ def main() -> None:
         out = None if arguments.out is None else arguments.out / path.stem
         reports[path.stem] = evaluate(Outcomes.read(path), predictors=arguments.predictor, out=out, **few)
         seconds[path.stem] = time.perf_counter() - start
+        print(f"{path.stem}: {seconds[path.stem]:.0f} s", file=sys.stderr)
     priced = {name: report for name, report in reports.items() if report.methods}
     free = {name: report for name, report in reports.items() if not report.methods}
     parts = []

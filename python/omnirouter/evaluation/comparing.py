@@ -184,7 +184,8 @@ def _target(
     assert curve.predicted_accuracy is not None
     cost, accuracy = float(curve.predicted_cost[0]), float(curve.predicted_accuracy[0])
     if limit == "budget":
-        error, holds = ratio(curve.cost[:, 0], min(asked, cost)) - 1, curve.cost[1:, 0] <= asked
+        promise = min(asked, plans.useful_spend(own.acc, own.cost) / len(plan))
+        error, holds = ratio(curve.cost[:, 0], promise) - 1, curve.cost[1:, 0] <= asked
     else:
         error, holds = curve.accuracy[:, 0] - accuracy, curve.accuracy[1:, 0] >= asked
     return Target(

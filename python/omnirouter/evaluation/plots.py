@@ -151,7 +151,7 @@ def _name_singles(axes: Any, report: Report) -> None:
 
 def _calibration(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
     shown = [own for own in report.scores if own.predictor != "model means"]
-    figure = make(figsize=(3.4 * len(shown) + 0.8, 3.7), layout="constrained")
+    figure = make(figsize=(3.4 * len(shown) + 0.6, 4.1), layout="constrained")
     panels = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
     looks = _looks(report)
     for axes, own in zip(panels, shown, strict=True):

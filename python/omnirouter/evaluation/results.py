@@ -69,7 +69,7 @@ class Method:
     gap_to_hindsight : Estimate
         `hull_area` of hindsight less that of this method.
     target_error : Estimate
-        Mean over the budgets of ``|realised spend / promised spend - 1|``; NaN for methods that are not asked for a budget.
+        Mean over the budgets of the absolute `Target.error`; NaN for methods that are not asked for a budget.
     """
 
     name: str
@@ -132,8 +132,8 @@ class Target:
     spend, accuracy : Estimate
         Realised.
     error : Estimate
-        For a budget ``realised / promised - 1``, where the promise is the budget, or the predicted spend where the plan
-        leaves money over; for a floor the realised less the predicted accuracy.
+        For a budget ``realised / promised - 1``, where the promise is the budget, or what the most accurate plan is
+        predicted to cost if that is less; for a floor the realised less the predicted accuracy.
     kept : float
         Share of the resamples in which the realised spend is at most the budget, or the realised accuracy at least
         the floor.
