@@ -134,12 +134,9 @@ def _targets(report: Report) -> Iterator[Block]:
     yield Heading(2, "Asked for and got")
     yield Paragraph(
         "Budgets as shares of the best single model's cost. Error: realised over promised spend; the promise is the "
-        "budget, or "
-        "what the most accurate plan is predicted to cost if that is less. Corrected: by what earlier decisions of the "
-        "predictor "
-        "realised. Kept: in how many of the resamples the spend is within the budget. With a confidence, the realised "
-        "spend is "
-        "to keep the budget with this probability."
+        "budget, or what the most accurate plan is predicted to cost if that is less. Corrected: by what earlier decisions "
+        "of the predictor realised. Kept: in how many of the resamples the spend is within the budget. With a confidence, "
+        "the realised spend is to keep the budget with this probability."
     )
     budgets = [t for t in report.targets if t.limit == "budget"]
     columns = ("predicted spend", "corrected", "realised spend", "error", "kept", "predicted accuracy", "realised accuracy")
