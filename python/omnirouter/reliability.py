@@ -16,11 +16,14 @@ from omnirouter.predictor.folds import hold_out
 from omnirouter.predictor.history import History
 from omnirouter.predictor.intervals import AmountQuantiles, ScoreIntervals
 from omnirouter.predictor.learned import LearnedPredictor
+from omnirouter.predictor.learned_parts import Expected
+from omnirouter.predictor.newcomer import Newcomer
 from omnirouter.record import TrackRecord
 
 __all__ = ["Quantiles", "Reliability"]
 
 FOLDER = "reliability"
+FOLDS = 5
 
 
 class Quantiles(NamedTuple):
@@ -104,6 +107,43 @@ class Reliability:
             {name: AmountQuantiles.fit(*pair) for name, pair in amounts.items()},
             TrackRecord.of(acc, amounts["cost"][0], scores, amounts["cost"][1]),
         )
+
+    def with_model(self, predictor: LearnedPredictor, history: History) -> Reliability:
+        """The same with one more model, by what is said of its outcomes by those of them in other folds.
+
+        Parameters
+        ----------
+        predictor : LearnedPredictor
+            To which the model is not added yet.
+        history : History
+            Outcomes of the new model alone.
+        """
+        known = predictor.expect(history.encoded)
+        written = history.amounts.get("output_tokens")
+        observed = (history.acc[:, 0], history.paid[:, 0], None if written is None else written[:, 0])
+        first = len(predictor.models_)
+        fitted = Expected(
+            known.acc[:, :first],
+            known.cost[:, :first],
+            None if known.output_tokens is None else known.output_tokens[:, :first],
+        )
+        newcomer, held = Newcomer.fit("", fitted, *observed), Newcomer.held_out(fitted, *observed)
+        record = self.record
+        past = Expected(record.acc[:, :first].astype(np.float64), record.cost[:, :first].astype(np.float64))
+        before = newcomer.expect(past)
+        nothing = np.full((len(history), record.acc.shape[1]), np.nan)
+        acc = np.block([[record.acc, before.acc], [known.acc, held.acc]])
+        cost = np.block([[record.cost, before.cost], [known.cost, held.cost]])
+        unseen = np.full((len(record), 1), np.nan)
+        scores = np.block([[record.scores, unseen], [nothing, history.acc]])
+        paid = np.block([[record.paid, unseen], [nothing, history.paid]])
+        models = (*predictor.models, *history.models)
+        joined = Reliability.of(models, acc, scores, np.arange(len(acc)) % FOLDS, {"cost": (cost, paid)})
+        tokens = self.quantiles.get("output_tokens")
+        if tokens is not None and held.output_tokens is not None:
+            own = np.full((len(history), 1), np.nan) if written is None else written
+            joined.quantiles["output_tokens"] = tokens.beside(AmountQuantiles.fit(held.output_tokens, own))
+        return joined
 
     def with_intervals(self, prediction: Prediction) -> Prediction:
         """The same prediction with intervals; see `ScoreIntervals`."""

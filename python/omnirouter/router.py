@@ -16,7 +16,7 @@ from omnirouter.duals import Duals
 from omnirouter.errors import OmniRouterError, RouterError
 from omnirouter.folder import read_folder, write_folder
 from omnirouter.outcomes import Outcomes
-from omnirouter.pool import Pool
+from omnirouter.pool import Model, Pool
 from omnirouter.predictor.base import Prediction, Progress, check_prompts
 from omnirouter.predictor.encoder import Encoder
 from omnirouter.predictor.history import History, pool_outcomes
@@ -117,6 +117,54 @@ class Router:
         predictor.fit_history(history, opened)
         several = len(np.unique(history.prompt_numbers)) > 1
         return cls(predictor, pool, Reliability.learn(predictor, history) if several else None)
+
+    def add_model(self, outcomes: Outcomes, model: Model | None = None, *, progress: Progress | None = None) -> None:
+        """Add a model from outcomes of its own, few or many, without learning anew of the others.
+
+        Predictions of the others stay what they are. Those of the new model start at what a model like the others
+        would do on a prompt and follow its outcomes as far as they go (see `Newcomer`); intervals around them are
+        the wider, the fewer these are. Prices of the last batch are forgotten: they do not know the model's cap.
+
+        Parameters
+        ----------
+        outcomes : Outcomes
+            Of the new model alone, on any prompts.
+        model : Model, optional
+            Its prices and limits; needed where the router has a pool, refused where it has none.
+        progress : callable, optional
+            Called as ``progress(done, total)`` while the prompts are encoded.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When the outcomes are of several models or of one the router knows, or `model` is not the one that is
+            needed.
+        PoolError
+            When the model's cost cannot be known.
+        """
+        if not isinstance(outcomes, Outcomes):
+            raise TypeError(f"outcomes is {type(outcomes).__name__}, expected Outcomes; Outcomes.read(path) reads a file")
+        if outcomes.n_models != 1:
+            raise ValueError(
+                f"outcomes has {outcomes.n_models} models, expected the new one alone; see Outcomes.with_models"
+            )
+        (name,) = outcomes.models
+        if name in self.models:
+            raise ValueError(
+                f"outcomes is of the model {name!r}, which the router knows; fit the router again to learn more"
+            )
+        if self.pool is not None and (model is None or model.name != name):
+            raise ValueError(f"model is {model!r}, expected the prices of {name!r}, as the router has a pool")
+        if self.pool is None and model is not None:
+            raise ValueError(f"model is {model.name!r}, expected none, as the router has no pool and goes by logged costs")
+        pool = None if model is None else Pool([model])
+        history = History.of(outcomes, pool, self.predictor.encoder_, progress=progress)
+        if self.reliability is not None:
+            self.reliability = self.reliability.with_model(self.predictor, history)
+        self.predictor.add_model(history)
+        if self.pool is not None and model is not None:
+            self.pool = Pool([*self.pool, model])
+        self.prices = None
 
     @property
     def duals(self) -> Duals | None:

@@ -13,7 +13,8 @@ from omnirouter.pool import Pool
 from omnirouter.predictor.base import Progress
 from omnirouter.predictor.encoder import Encoder
 from omnirouter.predictor.history import History, pool_outcomes
-from omnirouter.predictor.learned import Expected, HeldOut, LearnedPredictor
+from omnirouter.predictor.learned import LearnedPredictor
+from omnirouter.predictor.learned_parts import Expected, HeldOut
 
 __all__ = ["OutOfFold", "expect_out_of_fold", "fold_numbers", "hold_out", "out_of_fold"]
 
@@ -152,14 +153,4 @@ def _expect_held(
         rest = history.take(np.flatnonzero(fold != number))
         parts.append(predictor.unfitted().fit_history(rest, encoder).expect(history.encoded.take(held)))
         places.append(held)
-    order = np.argsort(np.concatenate(places))
-
-    def joined(matrices: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-        return np.concatenate(matrices)[order]
-
-    written = [part.output_tokens for part in parts if part.output_tokens is not None]
-    return Expected(
-        acc=joined([part.acc for part in parts]),
-        cost=joined([part.cost for part in parts]),
-        output_tokens=joined(written) if written else None,
-    )
+    return Expected.joined(parts).take(np.argsort(np.concatenate(places)))

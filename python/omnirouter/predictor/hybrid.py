@@ -14,7 +14,8 @@ from omnirouter.predictor.encoder import Encoder
 from omnirouter.predictor.folds import expect_out_of_fold, fold_numbers
 from omnirouter.predictor.history import History
 from omnirouter.predictor.knn import KnnPredictor
-from omnirouter.predictor.learned import Expected, HeldOut, LearnedPredictor, State
+from omnirouter.predictor.learned import LearnedPredictor
+from omnirouter.predictor.learned_parts import Expected, HeldOut, State
 from omnirouter.predictor.network import NetworkPredictor
 from omnirouter.predictor.stacking import AccStack, AmountStack
 
@@ -60,8 +61,7 @@ class HybridPredictor(LearnedPredictor):
         self.n_folds = n_folds
         self.seed = seed
 
-    def expect(self, encoded: Encoded) -> Expected:
-        """Predict by encoded prompts."""
+    def _expect(self, encoded: Encoded) -> Expected:
         parts = [self.knn_.expect(encoded), self.network_.expect(encoded)]
         written = None
         if self.tokens_stack_ is not None:

@@ -117,6 +117,12 @@ class AmountQuantiles:
         amounts = (expected.astype(np.float64) + self.offset) * ratio - self.offset
         return np.maximum(amounts, 0.0).astype(np.float32)
 
+    def beside(self, other: AmountQuantiles) -> AmountQuantiles:
+        """The models of both."""
+        return AmountQuantiles(
+            np.concatenate([self.offset, other.offset]), np.concatenate([self.log_ratio, other.log_ratio])
+        )
+
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """The learned arrays for saving, each under ``name.attribute``."""
         return {f"{name}.offset": self.offset, f"{name}.log_ratio": self.log_ratio}

@@ -13,7 +13,8 @@ from omnirouter.predictor.costs import expected_cost
 from omnirouter.predictor.encoded import Encoded
 from omnirouter.predictor.encoder import Encoder
 from omnirouter.predictor.history import History
-from omnirouter.predictor.learned import Expected, LearnedPredictor, State
+from omnirouter.predictor.learned import LearnedPredictor
+from omnirouter.predictor.learned_parts import Expected, State
 from omnirouter.predictor.neighbours import Neighbours, shrunk_mean, weights_of
 
 __all__ = ["KnnPredictor"]
@@ -85,8 +86,7 @@ class KnnPredictor(LearnedPredictor):
         """Unit vectors of the history's prompts."""
         return self.neighbours_.vectors
 
-    def expect(self, encoded: Encoded) -> Expected:
-        """Predict by encoded prompts."""
+    def _expect(self, encoded: Encoded) -> Expected:
         indices, similarity = self.neighbours_.search(encoded.vectors, self.k)
         weights = weights_of(similarity, self.sharpness)
         amounts = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -20,84 +19,12 @@ from omnirouter.predictor.embedded import embedded_encoder
 from omnirouter.predictor.encoded import Encoded, encode
 from omnirouter.predictor.encoder import Encoder
 from omnirouter.predictor.history import History
+from omnirouter.predictor.learned_parts import Expected, HeldOut, State
+from omnirouter.predictor.newcomer import Newcomer
 
-__all__ = ["Expected", "LearnedPredictor", "State"]
+__all__ = ["LearnedPredictor"]
 
 Self = TypeVar("Self", bound="LearnedPredictor")
-
-
-@dataclass(frozen=True, eq=False)
-class Expected:
-    """A prediction in float64; NaN in the columns of models of which nothing was observed.
-
-    Attributes
-    ----------
-    acc : (n, m) float64
-    cost : (n, m) float64
-    output_tokens : (n, m) float64 or None
-    """
-
-    acc: NDArray[np.float64]
-    cost: NDArray[np.float64]
-    output_tokens: NDArray[np.float64] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """What a predictor has learned, for saving.
-
-    Attributes
-    ----------
-    settings : dict
-        Plain data, ready for JSON.
-    arrays : dict of str to array
-        Each becomes a ``.npy`` file of that name.
-    files : dict of str to bytes
-        Other files by their names.
-    """
-
-    settings: dict[str, Any] = field(default_factory=dict)
-    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
-    files: dict[str, bytes] = field(default_factory=dict)
-
-    def within(self, part: str) -> State:
-        """The same with names that begin with the part's."""
-        return State(
-            {f"{part}.{name}": value for name, value in self.settings.items()},
-            {f"{part}.{name}": array for name, array in self.arrays.items()},
-            {f"{part}.{name}": content for name, content in self.files.items()},
-        )
-
-    def of(self, part: str) -> State:
-        """Undo `within`."""
-        start = f"{part}."
-
-        def cut(items: dict[str, Any]) -> dict[str, Any]:
-            return {name.removeprefix(start): item for name, item in items.items() if name.startswith(start)}
-
-        return State(cut(self.settings), cut(self.arrays), cut(self.files))
-
-    def __or__(self, other: State) -> State:
-        return State(self.settings | other.settings, self.arrays | other.arrays, self.files | other.files)
-
-
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """Predictions of rows of a history by a predictor that has not learned from them.
-
-    Attributes
-    ----------
-    rows : (r,) int64
-        Rows of the history.
-    fold : (r,) int64
-        Fold of each of them; those of other folds were learned from.
-    expected : Expected
-        Of the r rows.
-    """
-
-    rows: NDArray[np.int64]
-    fold: NDArray[np.int64]
-    expected: Expected
 
 
 class LearnedPredictor(ABC):
@@ -119,10 +46,15 @@ class LearnedPredictor(ABC):
     pool_ : Pool or None
     held_out_ : HeldOut or None
         Of the history, where learning made such predictions on the way; not saved.
+    observations_ : (m,) int64
+        Observed scores of each of these models.
+    newcomers_ : tuple of Newcomer
+        Models that were added later.
     """
 
     kind: ClassVar[str]
     held_out_: HeldOut | None = None
+    newcomers_: tuple[Newcomer, ...] = ()
 
     def __init__(self, encoder: Encoder | str | Path | None = None) -> None:
         self.encoder = encoder
@@ -131,7 +63,14 @@ class LearnedPredictor(ABC):
     def models(self) -> tuple[str, ...]:
         """Names of the models, in the order of the columns of a prediction."""
         self._check_fitted()
-        return self.models_
+        return (*self.models_, *(newcomer.name for newcomer in self.newcomers_))
+
+    @property
+    def observations(self) -> NDArray[np.int64]:
+        """Number of observed scores that each model's predictions rest on, (m,)."""
+        self._check_fitted()
+        added = [newcomer.count for newcomer in self.newcomers_]
+        return np.concatenate([self.observations_, np.array(added, dtype=np.int64)])
 
     def fit(self: Self, outcomes: Outcomes, pool: Pool | None = None, *, progress: Progress | None = None) -> Self:
         """Learn from past outcomes.
@@ -175,8 +114,26 @@ class LearnedPredictor(ABC):
         self.models_ = history.models
         self.pool_ = history.pool
         self.cost_source_ = history.cost_source
+        self.observations_ = history.observed.sum(axis=0).astype(np.int64)
+        self.newcomers_ = ()
         self._learn(history)
         return self
+
+    def add_model(self, history: History) -> Newcomer:
+        """Add a model without learning anew of the others; see `Newcomer`.
+
+        Parameters
+        ----------
+        history : History
+            Outcomes of the new model alone, by this predictor's encoder.
+        """
+        self._check_fitted()
+        known = self._expect(history.encoded)
+        written = history.amounts.get("output_tokens")
+        tokens = None if written is None else written[:, 0]
+        newcomer = Newcomer.fit(history.models[0], known, history.acc[:, 0], history.paid[:, 0], tokens)
+        self.newcomers_ = (*self.newcomers_, newcomer)
+        return newcomer
 
     def restore(
         self: Self,
@@ -220,13 +177,20 @@ class LearnedPredictor(ABC):
         return Prediction(
             acc=np.clip(expected.acc, 0.0, 1.0).astype(np.float32),
             cost=expected.cost.astype(np.float32),
-            models=self.models_,
+            models=self.models,
             output_tokens=None if written is None else written.astype(np.float32),
         )
 
-    @abstractmethod
     def expect(self, encoded: Encoded) -> Expected:
         """Predict by encoded prompts."""
+        known = expected = self._expect(encoded)
+        for newcomer in self.newcomers_:
+            expected = expected.beside(newcomer.expect(known))
+        return expected
+
+    @abstractmethod
+    def _expect(self, encoded: Encoded) -> Expected:
+        """Predict the models of the history."""
 
     def save(self, folder: str | Path) -> dict[str, Any]:
         """Write encoder and arrays into an existing folder; return what else `load` needs, as plain data."""
@@ -234,7 +198,9 @@ class LearnedPredictor(ABC):
         folder = Path(folder)
         (folder / "encoder").mkdir()
         self.encoder_.save(folder / "encoder")
-        state = self.state()
+        state = self.state() | State(arrays={"observations": self.observations_})
+        for place, newcomer in enumerate(self.newcomers_):
+            state = state | newcomer.state().within(f"newcomer{place}")
         for name, array in state.arrays.items():
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
         for name, content in state.files.items():
@@ -242,6 +208,7 @@ class LearnedPredictor(ABC):
         return {
             "kind": self.kind,
             "models": list(self.models_),
+            "newcomers": [newcomer.name for newcomer in self.newcomers_],
             "cost_source": list(self.cost_source_),
             "arrays": list(state.arrays),
             "other_files": list(state.files),
@@ -266,7 +233,13 @@ class LearnedPredictor(ABC):
             files = {name: (folder / name).read_bytes() for name in saved["other_files"]}
             state = State(saved["settings"], arrays, files)
             self = cls(encoder)
-            self.restore(state, encoder, tuple(saved["models"]), pool, tuple(saved["cost_source"]), threads=threads)
+            models = tuple(saved["models"])
+            own_pool = None if pool is None else pool.select(models)
+            self.restore(state, encoder, models, own_pool, tuple(saved["cost_source"]), threads=threads)
+            self.observations_ = arrays["observations"]
+            self.newcomers_ = tuple(
+                Newcomer.from_state(name, state.of(f"newcomer{place}")) for place, name in enumerate(saved["newcomers"])
+            )
         except (KeyError, TypeError, ValueError, OSError, AttributeError) as error:
             raise PredictorError(f"predictor in {folder} is damaged: {error!r}") from error
         return self

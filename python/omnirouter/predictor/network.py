@@ -14,7 +14,8 @@ from omnirouter.predictor.encoded import Encoded
 from omnirouter.predictor.encoder import Encoder, open_session
 from omnirouter.predictor.heads import Basis, fit_linear_heads, fit_logistic_heads
 from omnirouter.predictor.history import History
-from omnirouter.predictor.learned import Expected, LearnedPredictor, State
+from omnirouter.predictor.learned import LearnedPredictor
+from omnirouter.predictor.learned_parts import Expected, State
 from omnirouter.predictor.network_graph import AmountHeads, Network, Scaling
 
 __all__ = ["NetworkPredictor"]
@@ -56,8 +57,7 @@ class NetworkPredictor(LearnedPredictor):
     def __init__(self, encoder: Encoder | str | Path | None = None) -> None:
         super().__init__(encoder)
 
-    def expect(self, encoded: Encoded) -> Expected:
-        """Predict by encoded prompts."""
+    def _expect(self, encoded: Encoded) -> Expected:
         names = [output.name for output in self.session_.get_outputs()]
         feed = {
             "vectors": encoded.vectors,

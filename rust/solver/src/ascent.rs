@@ -23,7 +23,7 @@ pub(crate) const TINY: f64 = 1e-9;
 /// Size of the perturbation that breaks ties when the ascent stalls.
 const NUDGE: f64 = 1e-10;
 /// Pairs that are priced at once.
-const STRETCH: usize = 1024;
+pub(crate) const STRETCH: usize = 1024;
 /// How far a key may be behind its row's cheapest pair through rounding.
 const KEY_TOLERANCE: f64 = 1e-12;
 
@@ -61,21 +61,21 @@ pub(crate) struct Ascent<'r> {
 impl<'r> Ascent<'r> {
     /// Starts at the given prices; those above zero are pinned until the ascent moves them.
     pub(crate) fn new(rows: &'r Rows, limit: Vec<f64>, prices: &[f64]) -> Self {
-        let banned = vec![false; rows.model.len()];
-        let mut start = prices.to_vec();
-        start.push(0.0);
-        let key = rows.start[..rows.len()].to_vec();
-        let (basis, calendar, columns) = (Basis::pinned(prices), Calendar::new(rows), Arc::new(Columns::new(rows)));
+        Self::with_columns(rows, limit, prices, Columns::new(rows))
+    }
+
+    /// The same where the rows' columns are at hand.
+    pub(crate) fn with_columns(rows: &'r Rows, limit: Vec<f64>, prices: &[f64], columns: Columns) -> Self {
         let mut ascent = Self {
             rows,
             limit,
-            key,
+            key: rows.start[..rows.len()].to_vec(),
             residual: Vec::new(),
-            prices: start,
-            basis,
-            banned,
-            calendar,
-            columns,
+            prices: prices.iter().copied().chain([0.0]).collect(),
+            basis: Basis::pinned(prices),
+            banned: vec![false; rows.model.len()],
+            calendar: Calendar::new(rows),
+            columns: Arc::new(columns),
             nudged: false,
         };
         ascent.choose_keys(0.0, &[]);
@@ -148,17 +148,14 @@ impl<'r> Ascent<'r> {
     }
 
     /// Calls `visit(row, priced pairs)` for every row.
-    fn each_priced(&self, nudged: bool, mut visit: impl FnMut(usize, &[f64])) {
+    pub(crate) fn each_priced(&self, nudged: bool, mut visit: impl FnMut(usize, &[f64])) {
         let mut priced = Vec::new();
-        let mut row = 0;
-        while row < self.rows.len() {
-            let first = self.rows.start[row];
-            let next = row + self.rows.start[row + 1..].partition_point(|&end| end <= first + STRETCH).max(1);
-            self.price(&(first..self.rows.start[next]), nudged, &mut priced);
-            for row in row..next {
+        for stretch in self.rows.stretches(STRETCH) {
+            let first = self.rows.start[stretch.start];
+            self.price(&(first..self.rows.start[stretch.end]), nudged, &mut priced);
+            for row in stretch {
                 visit(row, &priced[self.rows.start[row] - first..self.rows.start[row + 1] - first]);
             }
-            row = next;
         }
     }
 
@@ -299,7 +296,8 @@ impl<'r> Ascent<'r> {
                     // Rounding had left a row behind.
                     continue;
                 }
-                return Ok(if self.value() >= cutoff { Ascended::Cutoff } else { Ascended::Optimal });
+                let beyond = cutoff.is_finite() && self.value() >= cutoff;
+                return Ok(if beyond { Ascended::Cutoff } else { Ascended::Optimal });
             };
             let direction = self.basis.edge(position, up);
             let Some((entering, distance)) = self.line_search(position, &direction, slope) else {
@@ -380,7 +378,7 @@ impl<'r> Ascent<'r> {
         TINY * (1.0 + 1e-3 * self.limit[k].abs())
     }
 
-    fn move_along(&mut self, direction: &[f64], distance: f64) {
+    pub(crate) fn move_along(&mut self, direction: &[f64], distance: f64) {
         for (price, rate) in self.prices.iter_mut().zip(direction) {
             *price = (*price + distance * rate).max(0.0);
         }

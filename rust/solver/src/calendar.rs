@@ -7,10 +7,13 @@
 
 use std::sync::Arc;
 
+use crate::lanes::add_scaled_f64;
 use crate::rows::Rows;
 
 /// Of the rows, the share that the first step looks at at once; later steps look as far as the step before went.
 const FIRST_SHARE: usize = 16;
+/// Rows that are compared together.
+const TOGETHER: usize = 256;
 
 /// The length of the paths so far, and where on them each row is due.
 #[derive(Clone)]
@@ -28,8 +31,8 @@ pub(crate) struct Calendar {
 struct Weights {
     /// The resource of each limit.
     resource: Vec<usize>,
-    /// Per row, `n_resources` numbers each.
-    weight: Vec<f64>,
+    /// Per resource, of each row.
+    weight: Vec<Vec<f64>>,
 }
 
 impl Calendar {
@@ -37,31 +40,10 @@ impl Calendar {
     pub(crate) fn new(rows: &Rows) -> Self {
         let width = rows.n_resources;
         let mut resource = vec![0; rows.n_limits + 1];
-        rows.limit.iter().enumerate().for_each(|(at, &k)| resource[k as usize] = at % width);
-        let mut weight = Vec::with_capacity(rows.len() * width);
-        for row in 0..rows.len() {
-            for r in 0..width {
-                let terms = rows.pairs(row).map(|pair| (rows.usage[pair * width + r], rows.limit[pair * width + r]));
-                let first = rows.limit[rows.start[row] * width + r];
-                let (mut low, mut high, mut most, mut same) = (f64::INFINITY, f64::NEG_INFINITY, 0.0_f64, true);
-                for (usage, limit) in terms {
-                    let counts = (limit as usize) < rows.n_limits;
-                    (low, high) = (low.min(usage), high.max(usage));
-                    most = if counts { most.max(usage.abs()) } else { most };
-                    same &= limit == first;
-                }
-                let none = first as usize == rows.n_limits;
-                weight.push(if same && none {
-                    0.0
-                } else {
-                    if same {
-                        high - low
-                    } else {
-                        2.0 * most
-                    }
-                });
-            }
+        for of_pair in rows.limit.chunks_exact(width.max(1)) {
+            of_pair.iter().enumerate().for_each(|(r, &k)| resource[k as usize] = r);
         }
+        let weight = (0..width).map(|r| weights_of(rows, r)).collect();
         let fixed = Arc::new(Weights { resource, weight });
         Self { fixed, travelled: vec![0.0; width], due: vec![0.0; rows.len()], last: None }
     }
@@ -87,10 +69,15 @@ impl Calendar {
     /// The distance at which the first rows are due.
     fn first_horizon(&self, direction: &[f64]) -> f64 {
         let speeds = self.speeds(direction);
-        let (now, rate) = (|row: usize| self.spent(row, &self.travelled), |row: usize| self.spent(row, &speeds));
-        let mut ahead: Vec<f64> = (0..self.due.len())
-            .map(|row| if rate(row) > 0.0 { (self.due[row] - now(row)) / rate(row) } else { f64::MAX })
-            .collect();
+        let ahead = |row: usize| {
+            let rate = self.spent(row, &speeds);
+            if rate > 0.0 {
+                (self.due[row] - self.spent(row, &self.travelled)) / rate
+            } else {
+                f64::MAX
+            }
+        };
+        let mut ahead: Vec<f64> = (0..self.due.len()).map(ahead).collect();
         if ahead.is_empty() {
             return 0.0;
         }
@@ -101,12 +88,7 @@ impl Calendar {
     /// What paths of some lengths take from the margin of a row.
     #[inline]
     fn spent(&self, row: usize, lengths: &[f64]) -> f64 {
-        let width = lengths.len();
-        self.fixed.weight[row * width..(row + 1) * width]
-            .iter()
-            .zip(lengths)
-            .map(|(weight, length)| weight * length)
-            .sum()
+        self.fixed.weight.iter().zip(lengths).map(|(weight, length)| weight[row] * length).sum()
     }
 
     /// Takes the rows that are due by the time the prices have moved along an edge for `distance`; they are not due again
@@ -114,12 +96,26 @@ impl Calendar {
     pub(crate) fn take_due(&mut self, direction: &[f64], distance: f64, out: &mut Vec<usize>) {
         let moved =
             |(path, speed): (&f64, f64)| (path + if speed > 0.0 { speed * distance } else { 0.0 }).min(f64::MAX);
-        let until: Vec<f64> = self.travelled.iter().zip(self.speeds(direction)).map(moved).collect();
-        out.clear();
         // Rounding must not make a row late.
-        let is_due = |row: &usize| self.due[*row] <= (self.spent(*row, &until) * (1.0 + 1e-12)).min(f64::MAX);
-        out.extend((0..self.due.len()).filter(is_due));
-        out.iter().for_each(|&row| self.due[row] = f64::INFINITY);
+        let until = self.travelled.iter().zip(self.speeds(direction)).map(moved).map(|until| until * (1.0 + 1e-12));
+        let until: Vec<f64> = until.collect();
+        let mut spent = [0.0; TOGETHER];
+        out.clear();
+        for from in (0..self.due.len()).step_by(TOGETHER) {
+            let due = &mut self.due[from..];
+            let due = if due.len() > TOGETHER { &mut due[..TOGETHER] } else { due };
+            let spent = &mut spent[..due.len()];
+            spent.fill(0.0);
+            for (weight, &until) in self.fixed.weight.iter().zip(&until) {
+                add_scaled_f64::run(spent, until, &weight[from..]);
+            }
+            for ((row, due), spent) in (from..).zip(due).zip(spent) {
+                if *due <= spent.min(f64::MAX) {
+                    out.push(row);
+                    *due = f64::INFINITY;
+                }
+            }
+        }
     }
 
     /// Enters the margin of a row at the present prices.
@@ -134,4 +130,29 @@ impl Calendar {
         self.travelled.iter_mut().zip(&speeds).for_each(|(path, speed)| *path += speed * distance);
         self.last = Some(distance * speeds.iter().fold(0.0, |most: f64, speed| most.max(*speed)));
     }
+}
+
+/// By how much a path of length 1 of the prices of a resource can bring two pairs of each row together.
+fn weights_of(rows: &Rows, r: usize) -> Vec<f64> {
+    let width = rows.n_resources;
+    let of_row = |row: usize| {
+        let at = rows.start[row] * width..rows.start[row + 1] * width;
+        let (usage, limit) = (&rows.usage[at.clone()], &rows.limit[at]);
+        let first = limit[r];
+        let (mut low, mut high, mut most, mut same) = (f64::INFINITY, f64::NEG_INFINITY, 0.0_f64, true);
+        for (usage, limit) in usage.chunks_exact(width).zip(limit.chunks_exact(width)) {
+            let (x, k) = (usage[r], limit[r]);
+            low = if x < low { x } else { low };
+            high = if x > high { x } else { high };
+            let counted = if (k as usize) < rows.n_limits { x.abs() } else { 0.0 };
+            most = if counted > most { counted } else { most };
+            same &= k == first;
+        }
+        match (same, first as usize == rows.n_limits) {
+            (true, true) => 0.0,
+            (true, false) => high - low,
+            (false, _) => 2.0 * most,
+        }
+    };
+    (0..rows.len()).map(of_row).collect()
 }

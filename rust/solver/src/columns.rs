@@ -5,6 +5,9 @@ use std::ops::Range;
 use crate::lanes::{add_gathered, add_gathered_times, add_scaled_f64};
 use crate::rows::Rows;
 
+/// Rows of more pairs are not looked at for a cycle.
+const LONGEST_CYCLE: usize = 64;
+
 /// The usage of each resource as one column over all pairs.
 pub(crate) struct Columns {
     columns: Vec<Column>,
@@ -19,6 +22,8 @@ struct Column {
 enum Limit {
     /// Every pair counts under the same limit.
     Same(usize),
+    /// The limits of one row, the same for all rows.
+    Cycle(Vec<u32>),
     /// The limit of each pair; at most the number of limits.
     Each(Vec<u32>),
 }
@@ -27,24 +32,35 @@ impl Columns {
     pub(crate) fn new(rows: &Rows) -> Self {
         let width = rows.n_resources;
         let column = |r: usize| {
-            let usage = rows.usage.iter().skip(r).step_by(width);
-            let limit = rows.limit.iter().skip(r).step_by(width);
-            let first = limit.clone().next().copied().unwrap_or(0);
-            let same = limit.clone().all(|&k| k == first);
+            let usage = || rows.usage.chunks_exact(width).map(move |of_pair| of_pair[r]);
+            let limit = || rows.limit.chunks_exact(width).map(move |of_pair| of_pair[r]);
+            let first = limit().next().unwrap_or(0);
+            let same = limit().all(|k| k == first);
             Column {
-                usage: if usage.clone().all(|&u| u == 1.0) { None } else { Some(usage.copied().collect()) },
-                limit: if same { Limit::Same(first as usize) } else { Limit::Each(limit.copied().collect()) },
+                usage: if usage().all(|u| u == 1.0) { None } else { Some(usage().collect()) },
+                limit: if same { Limit::Same(first as usize) } else { limits(rows, limit().collect()) },
             }
         };
         Self { columns: (0..width).map(column).collect() }
     }
 
-    /// Adds `sum_k values_k * usage_k` of each pair of a stretch; `values` has one entry more than there are limits, a zero.
+    /// Adds `sum_k values_k * usage_k` of each pair of a stretch of whole rows; `values` has one entry more than there are limits, a zero.
     pub(crate) fn add(&self, pairs: &Range<usize>, values: &[f64], out: &mut [f64]) {
         for Column { usage, limit } in &self.columns {
             match (usage, limit) {
                 (None, Limit::Same(k)) => out.iter_mut().for_each(|x| *x += values[*k]),
                 (Some(usage), Limit::Same(k)) => add_scaled_f64::run(out, values[*k], &usage[pairs.clone()]),
+                (None, Limit::Cycle(limit)) => with_values(values, limit, |values| {
+                    for out in out.chunks_exact_mut(limit.len()) {
+                        out.iter_mut().zip(values).for_each(|(x, value)| *x += value);
+                    }
+                }),
+                (Some(usage), Limit::Cycle(limit)) => with_values(values, limit, |values| {
+                    let usage = usage[pairs.clone()].chunks_exact(limit.len());
+                    for (out, usage) in out.chunks_exact_mut(limit.len()).zip(usage) {
+                        out.iter_mut().zip(values).zip(usage).for_each(|((x, value), usage)| *x += usage * value);
+                    }
+                }),
                 (None, Limit::Each(limit)) => add_gathered::run(out, values, &limit[pairs.clone()]),
                 (Some(usage), Limit::Each(limit)) => {
                     add_gathered_times::run(out, &usage[pairs.clone()], values, &limit[pairs.clone()]);
@@ -52,4 +68,23 @@ impl Columns {
             }
         }
     }
+}
+
+/// The limits of the pairs of rows: a cycle where they are the same for all rows.
+fn limits(rows: &Rows, each: Vec<u32>) -> Limit {
+    let length = rows.start[1];
+    let equal = rows.start.windows(2).all(|ends| ends[1] - ends[0] == length);
+    if length <= LONGEST_CYCLE && equal && each.chunks_exact(length).all(|row| row == &each[..length]) {
+        Limit::Cycle(each[..length].to_vec())
+    } else {
+        Limit::Each(each)
+    }
+}
+
+/// Looks up the values of some limits once.
+fn with_values(values: &[f64], limit: &[u32], work: impl FnOnce(&[f64])) {
+    let mut own = [0.0; LONGEST_CYCLE];
+    let own = &mut own[..limit.len()];
+    own.iter_mut().zip(limit).for_each(|(own, &k)| *own = values[k as usize]);
+    work(own);
 }

@@ -154,6 +154,18 @@ impl<'a> Pricing<'a> {
         (self.problem.resources.len() + 3) as f64 * f64::EPSILON * self.magnitude(magnitudes)
     }
 
+    /// Appends what the goal itself counts for some models of a row, without prices.
+    pub(crate) fn own_of_row(&self, limits: &Limits, goal: Goal, i: usize, models: &[u32], out: &mut Vec<f64>) {
+        let row = i * self.problem.n_models..(i + 1) * self.problem.n_models;
+        match (goal, self.problem.inputs[self.problem.objective].data.slice(row)) {
+            (Goal::Objective, Matrix::F32(data)) => {
+                out.extend(models.iter().map(|&j| self.weight * f64::from(data[j as usize])));
+            }
+            (Goal::Objective, Matrix::F64(data)) => out.extend(models.iter().map(|&j| self.weight * data[j as usize])),
+            _ => out.extend(models.iter().map(|&j| self.own(limits, goal, i, j as usize))),
+        }
+    }
+
     /// What the goal itself counts for one pair, without prices.
     pub(crate) fn own(&self, limits: &Limits, goal: Goal, i: usize, j: usize) -> f64 {
         match goal {

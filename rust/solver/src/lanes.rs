@@ -130,6 +130,39 @@ wide! {
     }
 }
 
+wide! {
+    /// Of each row of priced pairs the least price, and how many are above it by at most `span`.
+    ///
+    /// `start` are the first pairs of the rows and the end, as positions in `priced`.
+    fn least_and_near(start: &[usize], priced: &[f64], span: f64, least: &mut [f64], near: &mut [u32]) {
+        const LANES: usize = 8;
+        for (row, (least, near)) in least.iter_mut().zip(near).enumerate() {
+            let of_row = &priced[start[row]..start[row + 1]];
+            let mut low = f64::INFINITY;
+            if of_row.len() >= 2 * LANES {
+                let mut lows = [f64::INFINITY; LANES];
+                for eight in of_row.chunks_exact(LANES) {
+                    for (low, &x) in lows.iter_mut().zip(eight) {
+                        *low = if x < *low { x } else { *low };
+                    }
+                }
+                let rest = of_row.chunks_exact(LANES).remainder();
+                low = lows.iter().chain(rest).fold(low, |least, &x| if x < least { x } else { least });
+            } else {
+                for &x in of_row {
+                    low = if x < low { x } else { low };
+                }
+            }
+            let bar = low + span;
+            let mut count = 0;
+            for &x in of_row {
+                count += u32::from(x <= bar);
+            }
+            (*least, *near) = (low, count);
+        }
+    }
+}
+
 /// Rows, or entries of a row, that are compared side by side.
 pub(crate) const LANES: usize = 8;
 
@@ -350,6 +383,7 @@ mod tests {
         agree!(add_gathered, s => &mut s.out, &s.data[..ROWS], &s.at);
         agree!(add_gathered_times, s => &mut s.out, &s.data, &s.data[..ROWS], &s.at);
         agree!(crossings, s => &s.starts, &s.starts[..ROWS], &s.data, &s.other_data, 1e-11, &mut s.least, &mut s.out);
+        agree!(least_and_near, s => &s.starts, &s.data, 0.5, &mut s.least, &mut s.near);
         agree!(minima, s => &s.out, M, &mut s.least, &mut s.at);
         agree!(behind, s => &mut s.out, M, &s.data[..ROWS], &s.at, &s.data[..M], 0.1);
         agree!(less_reach_f32, s => &mut s.out, M, &s.at, 0.3, &s.single);

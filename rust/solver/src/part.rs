@@ -102,12 +102,15 @@ impl<L: Lender> Part<L> {
             let pricing = data.pricing(goal, &screen.prices);
             let reach = Reach::new(data, screen, pricing.rounding(&data.facts.magnitudes));
             let blocks = pool.blocks(rows, data.problem.n_models, |rows| {
-                let mut screened = data.unscreened(goal, rows.len());
+                let mut screened = data.unscreened(goal, &reach, rows.len());
                 data.screen(&pricing, &reach, goal, rows, &mut screened);
                 data.finish(screened)
             });
-            let (rows, blocks): (Vec<Rows>, Vec<Vec<u16>>) = blocks.into_iter().unzip();
-            kept.get_or_insert_with(|| data.no_rows(goal)).append(&rows);
+            let (mut rows, blocks): (Vec<Rows>, Vec<Vec<u16>>) = blocks.into_iter().unzip();
+            match (&mut kept, &mut rows[..]) {
+                (None, [only]) => kept = Some(std::mem::take(only)),
+                (kept, rows) => kept.get_or_insert_with(|| data.no_rows(goal)).append(rows),
+            }
             blocks.iter().for_each(|block| choices.extend_from_slice(block));
         })?;
         self.choices = Arc::new(choices);
@@ -126,7 +129,7 @@ impl<L: Lender> Part<L> {
             let pricing = data.pricing(goal, &screen.prices);
             let reach = Reach::new(data, screen, pricing.rounding(&data.facts.magnitudes));
             let blocks = pool.blocks(0..rows.len(), data.problem.n_models, |some| {
-                let mut screened = data.unscreened(goal, some.len());
+                let mut screened = data.unscreened(goal, &reach, some.len());
                 rows[some].iter().for_each(|&i| data.screen(&pricing, &reach, goal, i..i + 1, &mut screened));
                 data.finish(screened).0
             });

@@ -78,6 +78,8 @@ pub(crate) struct Screened {
     pub(crate) choices: Vec<u16>,
     fixed: Used,
     tile: Tile,
+    /// Models of the row under construction.
+    models: Vec<u32>,
 }
 
 /// What some rows add to the sums of a plan.
@@ -214,17 +216,34 @@ impl Data<'_> {
         }
     }
 
-    fn usage_of(&self, i: usize, j: usize) -> impl Iterator<Item = (f64, u32)> + '_ {
-        (0..self.problem.resources.len()).map(move |r| {
-            let limit = self.limits.position[r][self.problem.member(r, i, j)];
-            (self.limits.sign[r] * self.problem.usage(r, i, j), limit)
-        })
+    /// Writes what some pairs of a row use of a resource, and under which limits, among the numbers of all resources.
+    fn usage_of_row(&self, r: usize, i: usize, models: &[u32], usage: &mut [f64], limit: &mut [u32]) {
+        let (width, sign) = (self.problem.resources.len(), self.limits.sign[r]);
+        let (resource, position) = (&self.problem.resources[r], &self.limits.position[r]);
+        let row = i * self.problem.n_models..(i + 1) * self.problem.n_models;
+        match resource.usage {
+            Usage::One(value) => fill(usage, width, r, models, |_| sign * value),
+            Usage::PerModel(values) => fill(usage, width, r, models, |j| sign * values[j]),
+            Usage::PerQuery(values) => fill(usage, width, r, models, |_| sign * values[i]),
+            Usage::Dense(input) => match self.problem.inputs[input].data.slice(row) {
+                Matrix::F32(data) => fill(usage, width, r, models, |j| sign * f64::from(data[j])),
+                Matrix::F64(data) => fill(usage, width, r, models, |j| sign * data[j]),
+            },
+        }
+        match resource.scope {
+            Scope::All => fill(limit, width, r, models, |_| position[0]),
+            Scope::Model => fill(limit, width, r, models, |j| position[j]),
+            Scope::Group(groups) => fill(limit, width, r, models, |_| position[groups[i] as usize]),
+        }
     }
 
     /// A screening to be filled.
-    pub(crate) fn unscreened(&self, goal: Goal, capacity: usize) -> Screened {
-        let (rows, fixed) = (self.no_rows(goal), self.unused.clone());
-        Screened { rows, choices: Vec::with_capacity(capacity), fixed, tile: Tile::default() }
+    pub(crate) fn unscreened(&self, goal: Goal, reach: &Reach<'_>, capacity: usize) -> Screened {
+        let (mut rows, fixed) = (self.no_rows(goal), self.unused.clone());
+        if reach.unbounded {
+            rows.reserve(capacity, capacity * self.problem.n_models);
+        }
+        Screened { rows, choices: Vec::with_capacity(capacity), fixed, tile: Tile::default(), models: Vec::new() }
     }
 
     /// Adds the rows in which more than one pair is in reach, sums of the others, and each query's cheapest model.
@@ -237,7 +256,7 @@ impl Data<'_> {
         into: &mut Screened,
     ) {
         let m = self.problem.n_models;
-        let Screened { rows: out, choices, fixed, tile } = into;
+        let Screened { rows: out, choices, fixed, tile, models } = into;
         self.each_tile(pricing, rows, tile, |rows, tile| {
             reach.subtract(self, rows.clone(), tile);
             tile.near.resize(rows.len(), 0);
@@ -252,9 +271,16 @@ impl Data<'_> {
                     self.count(fixed, i, at);
                 } else {
                     let far = &tile.priced[row * m..(row + 1) * m];
-                    for j in (0..m).filter(|&j| far[j] <= 0.0) {
-                        out.push_pair(j as u32, pricing.own(&self.limits, goal, i, j), self.usage_of(i, j));
+                    models.clear();
+                    models.extend((0..m as u32).zip(far).filter(|(_, far)| **far <= 0.0).map(|(j, _)| j));
+                    pricing.own_of_row(&self.limits, goal, i, models, &mut out.objective);
+                    let first = out.usage.len();
+                    out.usage.resize(first + models.len() * out.n_resources, 0.0);
+                    out.limit.resize(first + models.len() * out.n_resources, 0);
+                    for r in 0..out.n_resources {
+                        self.usage_of_row(r, i, models, &mut out.usage[first..], &mut out.limit[first..]);
                     }
+                    out.model.extend_from_slice(models);
                     out.end_row(self.query(i));
                 }
             }
@@ -339,6 +365,12 @@ impl Used {
         self.usage.iter_mut().zip(&part.usage).for_each(|(sum, part)| sum.merge(*part));
         self.load.iter_mut().zip(&part.load).for_each(|(sum, part)| *sum += part);
     }
+}
+
+/// Writes one number for each of some models, at a position of each `width` numbers.
+#[inline]
+fn fill<T>(out: &mut [T], width: usize, at: usize, models: &[u32], of_model: impl Fn(usize) -> T) {
+    out.chunks_exact_mut(width).zip(models).for_each(|(out, &j)| out[at] = of_model(j as usize));
 }
 
 /// Whether what a pair uses follows from its model, so that loads say all.

@@ -416,7 +416,7 @@ fn core(relaxed: &Relaxed, size: usize) -> Rows {
         .map(|row| {
             let key = relaxed.most[row];
             let others = rows.pairs(row).filter(|&pair| pair != key);
-            (others.map(|pair| reduced(pair) - reduced(key)).fold(f64::INFINITY, f64::min), row)
+            (others.map(&reduced).fold(f64::INFINITY, f64::min) - reduced(key), row)
         })
         .collect();
     regret.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));

@@ -7,10 +7,12 @@
 //! do not, a pass at the result gives a true bound all the same, and where that falls short the box is widened.
 
 use crate::ascent::{Ascended, Ascent};
+use crate::columns::Columns;
 use crate::oracle::{DualOracle, DualPoint, Goal, Interrupted, Progress, Screen, Watch};
 use crate::problem::LARGEST;
 use crate::rows::{Rows, Scale};
 use crate::settings::Settings;
+use crate::smooth::near_top;
 use crate::sums::Sum;
 
 /// Problems of at most this many pairs are taken whole.
@@ -204,6 +206,9 @@ impl<O: DualOracle> Climb<'_, O> {
             rows.rescale(scale);
             let mut ascent = self.start(&rows, scale, &screen, below.as_mut())?;
             let ended = ascent.run(f64::INFINITY, self.watch)?;
+            if ended == Ascended::Optimal {
+                ascent.drop_idle();
+            }
             let prices = scale.to_problem(ascent.prices());
             if let Ascended::Unbounded(ray) = ended {
                 let ray = scale.to_problem(&ray);
@@ -299,13 +304,20 @@ impl<O: DualOracle> Climb<'_, O> {
     ) -> Result<Ascent<'r>, Interrupted> {
         self.watch.report(&Progress { phase: "ascent", queries: rows.len(), bound: f64::NAN, objective: f64::NAN })?;
         let limit = left_over(self.oracle, self.goal, rows, scale);
+        let Some(below) = below else {
+            let columns = Columns::new(rows);
+            let prices = if screen.prices.iter().all(|&price| price == 0.0) {
+                near_top(rows, &columns, &limit)
+            } else {
+                scale.to_rows(&screen.prices)
+            };
+            return Ok(Ascent::with_columns(rows, limit, &prices, columns));
+        };
         let mut ascent = Ascent::new(rows, limit, &scale.to_rows(&screen.prices));
-        if let Some(below) = below {
-            come_near(&mut ascent, below.ascent, self.watch)?;
-            let widths = scale.to_rows(&screen.half_width);
-            if rows.len() > MODEL_ROWS / 2 && !screen.half_width.contains(&f64::INFINITY) {
-                come_nearer(&mut ascent, &widths, self.watch)?;
-            }
+        come_near(&mut ascent, below.ascent, self.watch)?;
+        let widths = scale.to_rows(&screen.half_width);
+        if rows.len() > MODEL_ROWS / 2 && !screen.half_width.contains(&f64::INFINITY) {
+            come_nearer(&mut ascent, &widths, self.watch)?;
         }
         Ok(ascent)
     }

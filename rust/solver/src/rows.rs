@@ -47,12 +47,15 @@ impl Scale {
     /// From the mean magnitudes of what differs.
     pub(crate) fn of(rows: &Rows) -> Self {
         let mut sums = vec![(0.0, 0.0); rows.n_limits + 1];
-        for (usage, &limit) in rows.usage.iter().zip(&rows.limit).filter(|(usage, _)| **usage != 0.0) {
-            sums[limit as usize].0 += usage.abs();
-            sums[limit as usize].1 += 1.0;
+        for (usage, &limit) in rows.usage.iter().zip(&rows.limit) {
+            let (sum, count) = &mut sums[limit as usize];
+            *sum += usage.abs();
+            *count += f64::from(u8::from(*usage != 0.0));
         }
-        let differing = rows.objective.iter().filter(|x| **x != 0.0);
-        let objective = differing.fold((0.0, 0.0), |(sum, count), x| (sum + x.abs(), count + 1.0));
+        let mut objective = (0.0, 0.0);
+        for x in &rows.objective {
+            objective = (objective.0 + x.abs(), objective.1 + f64::from(u8::from(*x != 0.0)));
+        }
         let usage = sums[..rows.n_limits].iter().map(|&(sum, count)| inverse_power(sum / count)).collect();
         Self { objective: inverse_power(objective.0 / objective.1), usage }
     }
@@ -104,6 +107,16 @@ impl Rows {
     #[inline]
     pub fn pairs(&self, row: usize) -> std::ops::Range<usize> {
         self.start[row]..self.start[row + 1]
+    }
+
+    /// The rows in stretches of about so many pairs.
+    pub(crate) fn stretches(&self, pairs: usize) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
+        let mut from = 0;
+        std::iter::from_fn(move || {
+            let first = *self.start[..self.len()].get(from)?;
+            let to = from + self.start[from + 1..].partition_point(|&end| end <= first + pairs).max(1);
+            Some(std::mem::replace(&mut from, to)..to)
+        })
     }
 
     /// `sum_k values_k * usage_k` of a pair; `values` has one entry more than there are limits, a zero.
@@ -168,16 +181,21 @@ impl Rows {
         }
     }
 
-    /// Appends the rows of the next blocks.
-    pub(crate) fn append(&mut self, next: &[Self]) {
-        let pairs = next.iter().map(|rows| rows.model.len()).sum::<usize>();
-        let rows = next.iter().map(Self::len).sum::<usize>();
+    /// Makes room for more rows with so many pairs in all.
+    pub(crate) fn reserve(&mut self, rows: usize, pairs: usize) {
         self.start.reserve(rows);
         self.query.reserve(rows);
         self.model.reserve(pairs);
         self.objective.reserve(pairs);
         self.usage.reserve(pairs * self.n_resources);
         self.limit.reserve(pairs * self.n_resources);
+    }
+
+    /// Appends the rows of the next blocks.
+    pub(crate) fn append(&mut self, next: &[Self]) {
+        let pairs = next.iter().map(|rows| rows.model.len()).sum::<usize>();
+        let rows = next.iter().map(Self::len).sum::<usize>();
+        self.reserve(rows, pairs);
         for next in next {
             let offset = self.model.len();
             self.start.extend(next.start[1..].iter().map(|at| at + offset));
