@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import omnirouter
-from omnirouter import SolveError, frontier
+from omnirouter import Problem, Resource, Solution, SolveError, frontier, solver
+from omnirouter.curve import Drawn, Point, draw
+from omnirouter.solver import core_settings
 
 
 def problem(seed: int, n: int = 120, m: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -98,3 +100,122 @@ def test_drawing_leaves_pyplot_alone(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+# Many budgets at once
+
+
+def large(seed: int = 0, n: int = 6_000, m: int = 6) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A batch large enough for budgets to share reads: accuracies k/16, single precision costs, caps that bind."""
+    rng = np.random.default_rng(seed)
+    skill = np.linspace(-0.5, 1.5, m) + rng.normal(0, 0.5, (n, m))
+    acc = (np.rint(16 / (1 + np.exp(-skill))) / 16).astype(np.float32)
+    cost = (1e-4 * np.exp(np.linspace(0, 3, m)) * rng.lognormal(0, 0.5, (n, m))).astype(np.float32)
+    return acc, cost, np.ceil(1.6 * n * np.full(m, 1 / m))
+
+
+def solution_of(problem: Problem, point: Point) -> Solution:
+    """A point as a solution; building it has it verified (conftest.py)."""
+    assert point.assignment is not None
+    audit = problem.audit(point.assignment)
+    assert audit.ok
+    load = np.bincount(point.assignment, minlength=problem.n_models).tolist()
+    raw = {
+        "status": "optimal",
+        "assignment": point.assignment,
+        "objective": point.objective,
+        "bound": point.bound,
+        "dual_bound": point.bound,
+        "gap": abs(point.bound - point.objective) / max(abs(point.bound), abs(point.objective)),
+        "duals": point.prices,
+        "tally": ([point.objective, point.spend], load, []),
+        "conflicts": [],
+        "certificate": None,
+        "passes": 0,
+        "nodes": 0,
+        "times": (0.0, 0.0, 0.0),
+    }
+    return solver._solution(problem, raw, {"rel_gap": 1e-4})
+
+
+def drawn(problem: Problem, budgets: np.ndarray | None, count: int = 0, **keywords: object) -> Drawn:
+    return draw(problem, budgets, count, core_settings(threads=1), plans=True, **keywords)
+
+
+LIMITS = {
+    "caps": lambda acc, cost, rng: {},
+    "tokens": lambda acc, cost, rng: {
+        "resources": [
+            Resource(rng.integers(20, 400, len(acc)).astype(float), np.full(6, 50.0 * len(acc)), per="model", name="tokens")
+        ]
+    },
+    "latency": lambda acc, cost, rng: {
+        "resources": [Resource(rng.lognormal(0, 0.4, acc.shape), 0.98 * len(acc), name="latency")]
+    },
+    "tenants": lambda acc, cost, rng: {
+        "resources": [Resource(acc, np.full(5, 0.5 * len(acc) / 5), per=np.arange(len(acc)) % 5, sense=">=", name="floors")]
+    },
+    "minima": lambda acc, cost, rng: {
+        "resources": [Resource(1.0, np.full(6, 0.05 * len(acc)), per="model", sense=">=", name="reserved")]
+    },
+    "forbidden": lambda acc, cost, rng: {"allowed": rng.random(acc.shape) < 0.8},
+}
+
+
+@pytest.mark.parametrize("kind", LIMITS)
+def test_budgets_that_share_reads_are_proven_under_every_kind_of_limit(kind: str) -> None:
+    acc, cost, caps = large()
+    more = LIMITS[kind](acc, cost, np.random.default_rng(1))
+    least = omnirouter.solve(acc, cost, caps, objective="cost", **more).spend
+    budgets = least * np.geomspace(1.1, 4, 8)
+    found = drawn(Problem(acc, cost, caps, 1.0, **more), budgets)
+    # The others are left to single solves.
+    assert sum(point is not None for point in found.points) >= 6
+    for budget, point in zip(budgets, found.points, strict=True):
+        if point is None:
+            continue
+        solution = solution_of(Problem(acc, cost, caps, budget, **more), point)
+        assert solution.gap <= 1e-4
+        single = omnirouter.solve(acc, cost, caps, budget, **more)
+        assert point.objective <= single.bound * (1 + 1e-12)
+        assert point.bound >= single.objective * (1 - 1e-12)
+
+
+def test_fifty_budgets_take_few_reads() -> None:
+    acc, cost, caps = large(n=20_000)
+    found = drawn(Problem(acc, cost, caps, 1.0), None, 50)
+    assert len(found.budgets) == 50
+    assert sum(point is not None for point in found.points) >= 46
+    assert found.passes <= 12
+    ratios = np.diff(np.log(found.budgets))
+    assert np.allclose(ratios, ratios[0])
+    least = omnirouter.solve(acc, cost, caps, objective="cost", rel_gap=1e-6)
+    most = omnirouter.solve(acc, cost, caps, rel_gap=1e-6)
+    assert found.budgets[0] == pytest.approx(least.spend, rel=1e-3)
+    last = [point for point in found.points if point is not None][-1]
+    assert last.objective == pytest.approx(most.objective, rel=3e-4)
+
+
+def test_the_curve_has_the_same_bits_for_any_number_of_threads() -> None:
+    acc, cost, caps = large(3)
+    one, two = (frontier(acc, cost, caps, points=9, threads=threads) for threads in (1, 2))
+    assert one.to_dict() == two.to_dict()
+
+
+def test_a_large_curve_reports_progress_and_impossible_budgets() -> None:
+    acc, cost, caps = large(4)
+    seen = []
+    curve = frontier(acc, cost, caps, points=12, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (12, 12)
+    assert np.all(curve.spend <= curve.budgets)
+    with pytest.raises(SolveError, match=r"budget .* cannot be met"):
+        frontier(acc, cost, caps, budgets=[0.5 * curve.spend[0], 2 * curve.spend[0]])
+    with pytest.raises(ZeroDivisionError):
+        frontier(acc, cost, caps, points=4, progress=lambda done, total: 1 / 0)
+
+
+def test_an_exact_curve_is_left_to_single_solves() -> None:
+    acc, cost, caps = large(5)
+    found = draw(Problem(acc, cost, caps, 1.0), np.array([2.0, 3.0]), 0, core_settings(rel_gap=0.0))
+    assert found.points == [None, None]
+    assert found.passes == 0

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 __all__ = [
     "Shard",
     "__version__",
+    "curve",
     "defaults",
     "merge_facts",
     "price_ranges",
@@ -18,6 +19,15 @@ __all__ = [
 __version__: str
 
 def defaults() -> dict[str, Any]: ...
+def curve(
+    problem: Any,
+    settings: tuple[float, float, int, int, int],
+    resource: int,
+    budgets: list[float] | None,
+    count: int,
+    plans: bool,
+    callback: Callable[[str, int, float, float], bool] | None,
+) -> tuple[list[float], list[tuple[float, float, float, list[float], NDArray[np.int32] | None] | None], int]: ...
 def price_ranges(
     problem: Any,
     settings: tuple[float, float, int, int, int],

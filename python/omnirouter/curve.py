@@ -1,21 +1,22 @@
-"""The whole cost–accuracy curve of a batch: one solve per budget, each started from the one before."""
+"""The whole cost–accuracy curve of a batch: budgets share a few reads of the matrices, what is left gets single solves."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from omnirouter import _core
 from omnirouter.extras import require
-from omnirouter.problem import Caps
+from omnirouter.problem import Caps, Problem
 from omnirouter.resources import Resource
-from omnirouter.solver import solve
+from omnirouter.solver import CoreSettings, core_problem, core_settings, finite_limits, solve
 
-__all__ = ["Frontier", "frontier"]
+__all__ = ["Frontier", "draw", "frontier"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +93,56 @@ class Frontier:
         figure.savefig(path, dpi=150)
 
 
+class Point(NamedTuple):
+    """One budget of a curve: a plan within all limits, and the dual value at `prices`, which no plan can exceed."""
+
+    objective: float
+    bound: float
+    spend: float
+    prices: list[float]
+    assignment: NDArray[np.int32] | None
+
+
+class Drawn(NamedTuple):
+    """Points found together, None where a single solve is better; `at` is the budget's position among the prices."""
+
+    budgets: list[float]
+    points: list[Point | None]
+    passes: int
+    at: int
+
+
+def draw(
+    problem: Problem,
+    budgets: NDArray[np.float64] | None,
+    count: int,
+    settings: CoreSettings,
+    *,
+    plans: bool = False,
+    progress: Callable[[str, int, float, float], bool] | None = None,
+) -> Drawn:
+    """The points of many budgets in a few reads of the matrices: for `budgets`, or `count` of them in equal ratios.
+
+    The budget of `problem` counts for nothing. With `plans`, one more read per point gives its assignment.
+    """
+    resource = next(r for r, resource in enumerate(problem.resources) if resource.name == "budget")
+    wanted = None if budgets is None else budgets.tolist()
+    rows = core_problem(problem)
+    grid, points, passes = _core.curve(rows, settings, resource, wanted, count, plans, progress)
+    at = finite_limits(problem).index((resource, 0))
+    return Drawn(grid, [None if point is None else Point(*point) for point in points], passes, at)
+
+
+def _spread(acc: ArrayLike, cost: ArrayLike, caps: Caps | None, points: int, fixed: dict[str, Any]) -> NDArray[np.float64]:
+    """Budgets in equal ratios, from the least possible spend to that of the most accurate plan."""
+    least = solve(acc, cost, caps, objective="cost", **fixed).raise_for_status().spend
+    most = max(solve(acc, cost, caps, **fixed).raise_for_status().spend, least)
+    grid = np.linspace(least, most, points) if least <= 0 else np.geomspace(least, most, points)
+    # The ends must not fall short of their plans by rounding.
+    grid[0], grid[-1] = least, most
+    return grid
+
+
 def frontier(
     acc: ArrayLike,
     cost: ArrayLike,
@@ -136,25 +187,32 @@ def frontier(
     [0.6, 0.8, 0.85]
     """
     fixed: dict[str, Any] = {"resources": resources, "allowed": allowed, "rel_gap": rel_gap, "threads": threads}
-    if budgets is None:
-        if points < 2:
-            raise ValueError(f"points is {points}, expected at least 2")
-        least = solve(acc, cost, caps, objective="cost", **fixed).raise_for_status().spend
-        most = max(solve(acc, cost, caps, **fixed).raise_for_status().spend, least)
-        grid = np.linspace(least, most, points) if least <= 0 else np.geomspace(least, most, points)
-        # The ends must not fall short of their plans by rounding.
-        grid[0], grid[-1] = least, most
-    else:
+    grid = None
+    if budgets is not None:
         grid = np.asarray(budgets, dtype=np.float64)
         if grid.ndim != 1 or len(grid) == 0:
             raise ValueError(f"budgets has shape {grid.shape}, expected (k,) with at least one budget")
-    rows, duals = [], None
-    for done, budget in enumerate(grid):
+    elif points < 2:
+        raise ValueError(f"points is {points}, expected at least 2")
+    total = points if grid is None else len(grid)
+    # The budget of this problem only says that there is one.
+    problem = Problem(acc, cost, caps, 1.0 if grid is None else float(grid.max()), resources=resources, allowed=allowed)
+    told = None if progress is None else lambda _phase, done, *_: bool(progress(done, total) and False)
+    found = draw(problem, grid, points, core_settings(rel_gap, None, threads), progress=told)
+    if grid is None:
+        grid = np.asarray(found.budgets) if found.budgets else _spread(acc, cost, caps, points, fixed)
+    together = found.points or [None] * total
+    done = total - together.count(None)
+    rows, duals, n = [], None, problem.n_queries
+    for budget, point in zip(grid, together, strict=True):
+        if point is not None:
+            rows.append((float(budget), point.spend, point.objective / n, point.bound / n, point.prices[found.at]))
+            continue
         solution = solve(acc, cost, caps, float(budget), warm_start=duals, **fixed).raise_for_status()
         duals = solution.duals
-        n = solution.problem.n_queries
         rows.append((float(budget), solution.spend, solution.accuracy, solution.bound / n, solution.duals.budget))
+        done += 1
         if progress is not None:
-            progress(done + 1, len(grid))
+            progress(done, total)
     columns = np.asarray(rows).T
     return Frontier(*(np.ascontiguousarray(column) for column in columns))

@@ -20,6 +20,7 @@ from omnirouter.solution import Certificate, Conflict, Info, Progress, Solution,
 from omnirouter.words import why_infeasible
 
 __all__ = [
+    "CoreSettings",
     "core_problem",
     "core_settings",
     "finite_limits",

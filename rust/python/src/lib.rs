@@ -14,6 +14,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(solver::solve, module)?)?;
     module.add_function(wrap_pyfunction!(solver::defaults, module)?)?;
     module.add_function(wrap_pyfunction!(solver::price_ranges, module)?)?;
+    module.add_function(wrap_pyfunction!(solver::curve, module)?)?;
     module.add_function(wrap_pyfunction!(oracle::solve_source, module)?)?;
     module.add_function(wrap_pyfunction!(shard::solve_shards, module)?)?;
     module.add_function(wrap_pyfunction!(shard::merge_facts, module)?)?;

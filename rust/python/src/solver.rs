@@ -2,8 +2,8 @@
 
 use numpy::{IntoPyArray, PyReadonlyArrayDyn};
 use omnirouter_solver::{
-    solve_problem, Certificate, Input, InputError, Problem, Relation, Resource, Scope, Sense, Settings, Solution,
-    Status, Usage, Watch,
+    curve_plan, solve_problem, Certificate, Curve, CurvePoint, Input, InputError, Problem, Relation, Resource, Scope,
+    Sense, Settings, Solution, Status, Usage, Wanted, Watch,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -91,6 +91,44 @@ pub(crate) fn price_ranges<'py>(
     })?;
     // Only Ctrl-C stops it, and that has been raised at the door.
     Ok(found.map_err(refused)?.unwrap_or_default())
+}
+
+/// Objective, bound, use of the budget, prices, and where asked for the plan.
+type PyPoint<'py> = (f64, f64, f64, Vec<f64>, Option<Bound<'py, PyAny>>);
+
+/// Points of a curve over budgets of one resource: those given, or so many in equal ratios. Also the budgets, empty where no
+/// spread was found, and the number of passes; points that single solves are better at are None. See `omnirouter.frontier`.
+#[pyfunction]
+#[pyo3(signature = (problem, settings, resource, budgets, count, plans, callback))]
+#[allow(clippy::too_many_arguments, clippy::type_complexity)] // what Python hands over, and what it gets
+pub(crate) fn curve<'py>(
+    py: Python<'py>,
+    problem: PyProblem<'py>,
+    settings: PySettings,
+    resource: usize,
+    budgets: Option<Vec<f64>>,
+    count: usize,
+    plans: bool,
+    callback: Option<Py<PyAny>>,
+) -> PyResult<(Vec<f64>, Vec<Option<PyPoint<'py>>>, usize)> {
+    let settings = to_settings(settings);
+    problem.with(|problem| {
+        let wanted = budgets.as_deref().map_or(Wanted::Spread(count), Wanted::Budgets);
+        let drawn =
+            door::enter(py, callback, |watch| omnirouter_solver::curve(problem, &settings, resource, wanted, watch))?;
+        // Only Ctrl-C and exceptions stop it, and those have been raised at the door.
+        let Ok(Curve { budgets, points, passes }) = drawn.map_err(refused)? else {
+            return Ok((Vec::new(), Vec::new(), 0));
+        };
+        let shown = |point: CurvePoint| {
+            let work = |watch: &dyn Watch| curve_plan(problem, &settings, resource, &point, watch);
+            let plan = if plans { door::enter(py, None, work)?.map_err(refused)?.ok() } else { None };
+            let plan = plan.map(|plan| plan.into_pyarray(py).into_any());
+            Ok((point.objective, point.bound, point.used, point.prices, plan))
+        };
+        let points = points.into_iter().map(|point| point.map(shown).transpose());
+        Ok((budgets, points.collect::<PyResult<_>>()?, passes))
+    })
 }
 
 impl PyProblem<'_> {

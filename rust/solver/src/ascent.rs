@@ -438,7 +438,7 @@ impl<'r> Ascent<'r> {
 }
 
 /// Position and value of the least entry (the first of equals), and the second least value.
-fn least_two(priced: &[f64]) -> (usize, f64, f64) {
+pub(crate) fn least_two(priced: &[f64]) -> (usize, f64, f64) {
     let (mut at, mut least, mut second) = (0, f64::INFINITY, f64::INFINITY);
     for (j, &x) in priced.iter().enumerate() {
         let better = x < least;

@@ -56,6 +56,12 @@ pub struct Stretch<'a> {
     first: usize,
 }
 
+impl<'a> Stretch<'a> {
+    pub(crate) fn data(&self) -> &Data<'a> {
+        &self.data
+    }
+}
+
 impl Lender for Stretch<'_> {
     fn all(&mut self, watch: &dyn Watch, visit: &mut Visit<'_>) -> Result<(), Interrupted> {
         let (n, m) = (self.data.problem.n_queries, self.data.problem.n_models);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::InputError;
-use crate::problem::{Magnitudes, Problem, Scope};
+use crate::problem::{Limits, Magnitudes, Problem, Scope};
 
 /// Facts of some rows; those of several stretches add up to those of all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,19 @@ impl Facts {
             Scope::All | Scope::Model => Vec::new(),
         });
         Ok(Self { n_queries: problem.n_queries, magnitudes, group_sizes: sizes.collect() })
+    }
+
+    /// The share of each limit that so many sampled queries stand for, given how many of each group they are.
+    pub(crate) fn shares(&self, limits: &Limits, sampled: usize, group_counts: &[Vec<u64>]) -> Vec<f64> {
+        let mut share = vec![sampled as f64 / self.n_queries as f64; limits.ids.len()];
+        for (r, (counts, sizes)) in group_counts.iter().zip(&self.group_sizes).enumerate() {
+            for (member, (&part, &whole)) in counts.iter().zip(sizes).enumerate() {
+                if let Some(share) = share.get_mut(limits.position[r][member] as usize) {
+                    *share = if whole > 0 { part as f64 / whole as f64 } else { 1.0 };
+                }
+            }
+        }
+        share
     }
 
     /// Adds the facts of more rows.

@@ -2,8 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::lanes::grid_units;
+
 /// Bits of the coarse and of the fine part of a number.
 const BITS: i32 = 46;
+/// Numbers whose parts are summed in 64 bits.
+const ADDED_TOGETHER: usize = 1 << 10;
 /// The largest magnitude that has a grid.
 pub(crate) const GRID_LARGEST: f64 = 1e300;
 
@@ -47,6 +51,26 @@ impl GridSum {
         self.units += self.units_of(x) * i128::from(count);
     }
 
+    /// Adds many numbers.
+    pub(crate) fn add_all(&mut self, numbers: &[f64]) {
+        self.units += self.units_of_all(numbers);
+    }
+
+    /// Adds many numbers, or takes them away where `sign` is negative.
+    pub(crate) fn add_all_times(&mut self, sign: f64, numbers: &[f64]) {
+        let units = self.units_of_all(numbers);
+        self.units += if sign < 0.0 { -units } else { units };
+    }
+
+    fn units_of_all(&self, numbers: &[f64]) -> i128 {
+        let units = |some: &[f64]| {
+            let (mut high, mut low) = (0, 0);
+            grid_units::run(some, self.coarse, self.fine, &mut high, &mut low);
+            (i128::from(high) << BITS) + i128::from(low)
+        };
+        numbers.chunks(ADDED_TOGETHER).map(units).sum()
+    }
+
     #[inline]
     fn units_of(&self, x: f64) -> i128 {
         debug_assert!(3.0 * x.abs() <= self.coarse, "{x} is too large for {self:?}");
@@ -66,6 +90,12 @@ impl GridSum {
     pub(crate) fn merge(&mut self, other: Self) {
         debug_assert_eq!(self.step, other.step);
         self.units += other.units;
+    }
+
+    /// Takes a part of the sum away again.
+    pub(crate) fn take(&mut self, part: Self) {
+        debug_assert_eq!(self.step, part.step);
+        self.units -= part.units;
     }
 
     /// The sum of all numbers multiplied by a power of two.
@@ -119,6 +149,17 @@ mod tests {
             assert_eq!(parts, whole);
         }
         assert!((whole.value() - exact(numbers.iter().copied())).abs() <= whole.error(numbers.len()));
+    }
+
+    #[test]
+    fn many_are_added_like_one_by_one() {
+        let numbers: Vec<f64> = (0..5003).map(|i| f64::from(i * i % 977 - 400) / 7.0).collect();
+        let whole = sum(200.0, &numbers);
+        let mut many = GridSum::of(200.0);
+        many.add_all(&numbers);
+        assert_eq!(many, whole);
+        many.take(sum(200.0, &numbers[1..]));
+        assert_eq!(many, sum(200.0, &numbers[..1]));
     }
 
     #[test]

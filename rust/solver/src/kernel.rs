@@ -88,6 +88,21 @@ impl<'a> Pricing<'a> {
         Self { problem, weight, base, scaled, terms, allowed, dearest }
     }
 
+    /// The factor of the objective.
+    pub(crate) fn weight(&self) -> f64 {
+        self.weight
+    }
+
+    /// What does not depend on the query, per model.
+    pub(crate) fn base(&self) -> &[f64] {
+        &self.base
+    }
+
+    /// Whether a pair may be chosen.
+    pub(crate) fn allows(&self, pair: usize) -> bool {
+        self.allowed.is_none_or(|allowed| allowed[pair])
+    }
+
     /// Writes `r_ij` of the given rows, C order; forbidden pairs get infinity.
     pub(crate) fn fill(&self, rows: Range<usize>, out: &mut [f64]) {
         let m = self.problem.n_models;

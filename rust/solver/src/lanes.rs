@@ -226,6 +226,85 @@ wide! {
     }
 }
 
+/// A number of which the last bits count in ones.
+pub(crate) const FIRST: f64 = 4_503_599_627_370_496.0;
+
+wide! {
+    /// For rows whose pairs lie in columns of `least.len()` numbers, an even number of columns: the least of
+    /// `objective + (price * used + base)` of each row, its position (the first of equals), and the second least.
+    ///
+    /// Positions are counted from [`FIRST`], so that they are the last bits of what `at` holds.
+    ///
+    /// Two columns at a time, since what is kept of each row is loaded and stored each time. Positions move between two
+    /// arrays: storing over what has been loaded would become a masked store, which some processors are slow at.
+    #[allow(clippy::too_many_arguments)] // the inside of one loop
+    fn least_of_columns(
+        objective: &[f64],
+        used: &[f64],
+        base: &[f64],
+        price: f64,
+        least: &mut [f64],
+        second: &mut [f64],
+        at: &mut [f64],
+        at_before: &mut [f64],
+    ) {
+        let rows = least.len();
+        least.fill(f64::INFINITY);
+        second.fill(f64::INFINITY);
+        at.fill(super::FIRST);
+        let columns = objective.chunks_exact(2 * rows).zip(used.chunks_exact(2 * rows));
+        let mut position = super::FIRST;
+        for ((objective, used), base) in columns.zip(base.chunks_exact(2)) {
+            at_before.copy_from_slice(at);
+            let (x, y) = objective.split_at(rows);
+            let (u, v) = used.split_at(rows);
+            let kept = least.iter_mut().zip(second.iter_mut()).zip(at.iter_mut()).zip(at_before.iter());
+            for ((((x, y), u), v), (((least, second), at), at_before)) in x.iter().zip(y).zip(u).zip(v).zip(kept) {
+                let (x, y) = (x + (price * u + base[0]), y + (price * v + base[1]));
+                let later = y < x;
+                let (low, high) = (if later { y } else { x }, if later { x } else { y });
+                let low_at = if later { position + 1.0 } else { position };
+                let better = low < *least;
+                let loser = if better { *least } else { low };
+                let behind = if high < *second { high } else { *second };
+                *second = if loser < behind { loser } else { behind };
+                *at = if better { low_at } else { *at_before };
+                *least = if better { low } else { *least };
+            }
+            position += 2.0;
+        }
+    }
+}
+
+wide! {
+    /// Sums of the coarse and the fine units of numbers on a grid; see [`crate::grid::GridSum`].
+    fn grid_units(numbers: &[f64], coarse: f64, fine: f64, high: &mut i64, low: &mut i64) {
+        const LANES: usize = super::LANES;
+        // Bits are summed as they come; those of the two constants, which all numbers have, are taken away at the end.
+        let (mut highs, mut lows) = ([0_i64; LANES], [0_i64; LANES]);
+        let mut chunks = numbers.chunks_exact(LANES);
+        for some in &mut chunks {
+            for lane in 0..LANES {
+                let near = some[lane] + coarse;
+                let rest = (some[lane] - (near - coarse)) + fine;
+                highs[lane] = highs[lane].wrapping_add(near.to_bits() as i64);
+                lows[lane] = lows[lane].wrapping_add(rest.to_bits() as i64);
+            }
+        }
+        for &x in chunks.remainder() {
+            let near = x + coarse;
+            let rest = (x - (near - coarse)) + fine;
+            highs[0] = highs[0].wrapping_add(near.to_bits() as i64);
+            lows[0] = lows[0].wrapping_add(rest.to_bits() as i64);
+        }
+        let sum = |lanes: [i64; LANES], bits: u64| {
+            let all = lanes.iter().fold(0_i64, |sum, &lane| sum.wrapping_add(lane));
+            all.wrapping_sub((bits as i64).wrapping_mul(numbers.len() as i64))
+        };
+        (*high, *low) = (sum(highs, coarse.to_bits()), sum(lows, fine.to_bits()));
+    }
+}
+
 wide! {
     /// For each row of a tile of priced pairs, how far each is behind the chosen one, less the slack and what the prices of
     /// their models' limits can make up for in the box: `far = (priced - chosen) - (slack + width_chosen) - width`.

@@ -70,6 +70,10 @@ impl<L: Lender> Part<L> {
         &self.lender
     }
 
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
     pub(crate) fn lender_mut(&mut self) -> &mut L {
         &mut self.lender
     }

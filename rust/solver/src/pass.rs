@@ -25,13 +25,13 @@ pub struct Data<'a> {
     pub(crate) open: Option<Vec<bool>>,
     pub(crate) names: Names<'a>,
     /// Nothing used yet, on the grid of each limit.
-    unused: Used,
+    pub(crate) unused: Used,
     /// What [`Data::count`] adds up pair by pair.
-    counted: Vec<Counted<'a>>,
+    pub(crate) counted: Vec<Counted<'a>>,
 }
 
 /// A resource of which pairs of one model use different amounts.
-enum Counted<'a> {
+pub(crate) enum Counted<'a> {
     /// One matrix under one limit: position of the limit, sign, numbers.
     Matrix(usize, f64, Matrix<'a>),
     /// Position of any other.
@@ -137,7 +137,7 @@ impl Data<'_> {
     }
 
     /// The largest magnitude of what the goal counts.
-    fn largest_own(&self, goal: Goal) -> f64 {
+    pub(crate) fn largest_own(&self, goal: Goal) -> f64 {
         match goal {
             Goal::Objective => self.facts.magnitudes.largest[self.problem.objective],
             Goal::Usage(k) => self.facts.magnitudes.usage[self.limits.ids[k].resource],
@@ -184,7 +184,7 @@ impl Data<'_> {
     }
 
     /// Adds a pair to what is used; [`Data::count_loads`] adds what depends on the model alone.
-    fn count(&self, used: &mut Used, i: usize, j: usize) {
+    pub(crate) fn count(&self, used: &mut Used, i: usize, j: usize) {
         used.load[j] += 1;
         for counted in &self.counted {
             match counted {
@@ -203,7 +203,7 @@ impl Data<'_> {
         }
     }
 
-    fn count_loads(&self, used: &mut Used) {
+    pub(crate) fn count_loads(&self, used: &mut Used) {
         for (r, resource) in self.problem.resources.iter().enumerate() {
             if is_per_load(&resource.usage, resource.scope) {
                 for j in 0..self.problem.n_models {
@@ -235,6 +235,18 @@ impl Data<'_> {
             Scope::Model => fill(limit, width, r, models, |j| position[j]),
             Scope::Group(groups) => fill(limit, width, r, models, |_| position[groups[i] as usize]),
         }
+    }
+
+    pub(crate) fn usage_of(&self, i: usize, j: usize) -> impl Iterator<Item = (f64, u32)> + '_ {
+        (0..self.problem.resources.len()).map(move |r| {
+            let limit = self.limits.position[r][self.problem.member(r, i, j)];
+            (self.limits.sign[r] * self.problem.usage(r, i, j), limit)
+        })
+    }
+
+    /// Whether what is used under a limit is a number of queries, so that its sums are exact.
+    pub(crate) fn is_count(&self, k: usize) -> bool {
+        matches!(self.problem.resources[self.limits.ids[k].resource].usage, Usage::One(usage) if usage == 1.0)
     }
 
     /// A screening to be filled.

@@ -31,7 +31,7 @@ const GIVEN_UP: usize = 3;
 /// Models up to which a proof splits on loads; each adds two rows to the basis.
 const LOAD_MODELS: usize = 64;
 /// Sums nearer to a limit than this, relative to it, are not trusted to say whether it holds.
-const NEAR: f64 = 1e-9;
+pub(crate) const NEAR: f64 = 1e-9;
 /// Rows of at most this many pairs are searched at once.
 const SMALL_PAIRS: usize = 6_000;
 

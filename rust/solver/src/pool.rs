@@ -10,6 +10,11 @@ use crate::problem::SERIAL_PAIRS;
 /// Pairs per block.
 const BLOCK_PAIRS: usize = 1 << 15;
 
+/// Rows of a block.
+pub(crate) fn block_rows(n_models: usize) -> usize {
+    (BLOCK_PAIRS / n_models).max(64)
+}
+
 /// A pool of its own for each solve, since a global one would not survive a fork; or the calling thread alone.
 #[derive(Clone)]
 pub(crate) struct Pool(Option<Arc<rayon::ThreadPool>>);
@@ -19,6 +24,14 @@ impl Pool {
     pub(crate) fn new(threads: usize, pairs: usize) -> Self {
         let built = (pairs > SERIAL_PAIRS).then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok());
         Self(built.flatten().map(Arc::new))
+    }
+
+    /// The results of single pieces of work, in order.
+    pub(crate) fn each<T: Send>(&self, count: usize, work: impl Fn(usize) -> T + Sync + Send) -> Vec<T> {
+        match &self.0 {
+            Some(pool) => pool.install(|| (0..count).into_par_iter().map(work).collect()),
+            None => (0..count).map(work).collect(),
+        }
     }
 
     /// Runs parallel work on these threads.
@@ -36,7 +49,7 @@ impl Pool {
         n_models: usize,
         work: impl Fn(Range<usize>) -> T + Sync,
     ) -> Vec<T> {
-        let size = (BLOCK_PAIRS / n_models).max(64);
+        let size = block_rows(n_models);
         let block = |b: usize| {
             let from = rows.start + b * size;
             work(from..rows.end.min(from + size))

@@ -78,20 +78,6 @@ impl<'f, P: Parts> ShardedOracle<'f, P> {
         &mut self.parts
     }
 
-    /// The share of each limit that a sample stands for.
-    fn shares(&self, sampled: usize, group_counts: &[Vec<u64>]) -> Vec<f64> {
-        let facts = &self.form.facts;
-        let mut share = vec![sampled as f64 / facts.n_queries as f64; self.form.limits.ids.len()];
-        for (r, (counts, sizes)) in group_counts.iter().zip(&facts.group_sizes).enumerate() {
-            for (member, (&part, &whole)) in counts.iter().zip(sizes).enumerate() {
-                if let Some(share) = share.get_mut(self.form.limits.position[r][member] as usize) {
-                    *share = if whole > 0 { part as f64 / whole as f64 } else { 1.0 };
-                }
-            }
-        }
-        share
-    }
-
     /// Whether priced objectives have a grid to be summed on.
     fn has_grid(&self, goal: Goal, prices: &Prices) -> bool {
         self.form.pricing(goal, prices).magnitude(&self.form.facts.magnitudes) <= GRID_LARGEST
@@ -218,7 +204,7 @@ impl<P: Parts> DualOracle for ShardedOracle<'_, P> {
         let mut kept = parts.next().unwrap_or_else(|| Kept { rows: self.form.no_rows(goal), group_counts: Vec::new() });
         parts.for_each(|next| kept.merge(&next));
         if (1..self.n_queries()).contains(&screen.sample) {
-            kept.rows.share = self.shares(screen.sample, &kept.group_counts);
+            kept.rows.share = self.form.facts.shares(&self.form.limits, screen.sample, &kept.group_counts);
         } else {
             self.passes += 1;
         }

@@ -1,0 +1,251 @@
+//! Prices over the whole range of a budget, from one price of the budget to the next.
+
+use crate::ascent::{Ascended, Ascent};
+use crate::curve::{Drawing, Ground};
+use crate::newton::Place;
+use crate::oracle::Interrupted;
+use crate::point::Line;
+use crate::rows::{Rows, Scale};
+
+/// From one price of the budget to the next.
+const RUNG: f64 = 2.0;
+/// Rungs to either side, at most.
+const MOST_RUNGS: usize = 40;
+/// Newton steps per rung; the first place is farther away.
+const STEPS: usize = 3;
+const FIRST_STEPS: usize = 12;
+/// Where the ladder starts, on the way from the least use to that of the best pairs.
+const STARTS: [f64; 3] = [0.4, 0.8, 0.2];
+/// What counts as close at first, in mean objectives.
+const FIRST_WIDTH: f64 = 0.05;
+/// What an end should lack of the least use, or of the best objective, in gaps.
+const LACKS: f64 = 0.25;
+/// Times that ends are moved, and by how much their prices change, at most.
+const MOVES: usize = 5;
+const FARTHEST: f64 = 8.0;
+/// What the objective may count where it should count for nothing beside the budget, in gaps.
+const NOTHING: f64 = 0.01;
+
+/// Places of the sample, the price of the budget falling, and what all rows say there.
+pub(crate) struct Ladder {
+    places: Vec<Place>,
+    lines: Vec<Line>,
+    /// What all rows say where the budget, or the objective, counts for nothing.
+    proofs: Vec<Line>,
+}
+
+/// A direction, and the end of a ladder.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    /// The least use: the price of the budget rises.
+    Least,
+    /// The best objective: it falls.
+    Best,
+}
+
+impl Ladder {
+    /// Climbs `first` at some budget, and goes from there to the ends of `range`, or to where the budget stops to matter.
+    /// `None` where the sample does not lend itself to that.
+    pub(crate) fn build(
+        drawing: &mut Drawing<'_>,
+        first: Rows,
+        range: Option<(f64, f64)>,
+    ) -> Result<Option<Self>, Interrupted> {
+        let Some(start) = start(drawing, first)? else { return Ok(None) };
+        let Some(mut places) = side(drawing, &start, End::Least, range)? else { return Ok(None) };
+        let Some(falling) = side(drawing, &start, End::Best, range)? else { return Ok(None) };
+        places.reverse();
+        places.push(start);
+        places.extend(falling);
+        let ends = [(End::Least, &places[0]), (End::Best, &places[places.len() - 1])];
+        let proofs = ends.map(|(end, place)| end.proof(&drawing.ground, place));
+        let prices = places.iter().map(|place| place.prices.clone()).chain(proofs).collect();
+        let mut lines = drawing.lines(prices)?;
+        let proofs = lines.split_off(places.len());
+        let mut ladder = Self { places, lines, proofs };
+        if range.is_none() && !(ladder.reach(drawing, End::Least)? && ladder.reach(drawing, End::Best)?) {
+            return Ok(None);
+        }
+        Ok(Some(ladder))
+    }
+
+    /// Moves an end until it is proven to lack no more than the gap. False where that does not come about.
+    fn reach(&mut self, drawing: &mut Drawing<'_>, end: End) -> Result<bool, Interrupted> {
+        for _ in 0..MOVES {
+            let (ground, at) = (&drawing.ground, if end == End::Least { 0 } else { self.places.len() - 1 });
+            let proof = &self.proofs[usize::from(end == End::Best)];
+            let lacks = end.lacks(ground, &self.lines[at], proof) / ground.rel_gap;
+            if lacks <= 1.0 {
+                return Ok(self.lines[0].used[ground.at] > 0.0);
+            }
+            // What an end lacks changes with the square of the price.
+            let farther = (lacks / LACKS).sqrt().min(FARTHEST);
+            let place = &self.places[at];
+            let beyond = ground.beyond(place, &self.lines[at]);
+            let before = if end == End::Least { self.places.get(1) } else { self.places.get(at.wrapping_sub(1)) };
+            let Some(place) = rung(ground, place, before, end.factor(farther), &beyond) else { return Ok(false) };
+            let mut lines = drawing.lines(vec![place.prices.clone(), end.proof(&drawing.ground, &place)])?;
+            self.proofs.extend(lines.pop());
+            let (last, len) = (self.proofs.len() - 1, self.places.len());
+            self.proofs.swap(usize::from(end == End::Best), last);
+            self.lines.splice(if end == End::Least { 0..0 } else { len..len }, lines);
+            self.places.insert(if end == End::Least { 0 } else { len }, place);
+        }
+        Ok(false)
+    }
+
+    /// What is used of the budget at the two ends, had the other limits been met.
+    pub(crate) fn ends(&self, ground: &Ground<'_>) -> (f64, f64) {
+        let used = |line: &Line| line.used[ground.at] + ground.paid(line) / line.prices[ground.at];
+        (used(&self.lines[0]), used(&self.lines[self.lines.len() - 1]))
+    }
+
+    /// Every line, for the bounds.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &Line> {
+        self.lines.iter().chain(&self.proofs)
+    }
+
+    /// The place where about so much is used, and by how much all rows use more there than the sample says.
+    pub(crate) fn nearest(&self, ground: &Ground<'_>, budget: f64) -> Option<(&Place, Vec<f64>)> {
+        let used = |at: usize| self.lines[at].used[ground.at];
+        let distance = |&at: &usize| (used(at) / budget).ln().abs();
+        let nearest = (0..self.places.len()).min_by(|a, b| distance(a).total_cmp(&distance(b)))?;
+        let beyond = |at: usize| ground.beyond(&self.places[at], &self.lines[at]);
+        // What lies between two rungs is between what they say.
+        let other = if used(nearest) < budget { nearest + 1 } else { nearest.wrapping_sub(1) };
+        let mut out = beyond(nearest);
+        if other < self.places.len() && (used(nearest) - budget) * (used(other) - budget) < 0.0 {
+            let way = (budget / used(nearest)).ln() / (used(other) / used(nearest)).ln();
+            out.iter_mut().zip(beyond(other)).for_each(|(near, far)| *near += way * (far - *near));
+        }
+        Some((&self.places[nearest], out))
+    }
+}
+
+impl End {
+    /// How the price of the budget changes on the way there.
+    fn factor(self, farther: f64) -> f64 {
+        match self {
+            Self::Least => farther,
+            Self::Best => 1.0 / farther,
+        }
+    }
+
+    /// Prices that prove what is the least use, or the best objective: as at a place, but without the other.
+    fn proof(self, ground: &Ground<'_>, place: &Place) -> Vec<f64> {
+        let (mut prices, k) = (place.prices.clone(), ground.at);
+        match self {
+            Self::Best => prices[k] = 0.0,
+            Self::Least => {
+                let paid = prices[k] * place.used[k] / ground.share[k];
+                let factor = (ground.most_own() / (NOTHING * ground.rel_gap * paid)).max(1.0);
+                prices.iter_mut().for_each(|price| *price *= factor);
+            }
+        }
+        prices
+    }
+
+    /// What a line at this end lacks, relative to what it has, given the line of the proof.
+    fn lacks(self, ground: &Ground<'_>, line: &Line, proof: &Line) -> f64 {
+        let k = ground.at;
+        let (limits, paid) = (ground.limits(0.0), ground.paid(line));
+        let (has, least) = match self {
+            Self::Least => {
+                let least = (proof.bound(&limits) - ground.most_own()) / proof.prices[k];
+                (line.used[k] + paid / line.prices[k], least)
+            }
+            Self::Best => (line.own + paid, proof.bound(&limits)),
+        };
+        (has - least) / has.abs()
+    }
+}
+
+/// Rungs from a place to one end of a range of use, or to where the budget stops to matter.
+fn side(
+    drawing: &Drawing<'_>,
+    start: &Place,
+    end: End,
+    range: Option<(f64, f64)>,
+) -> Result<Option<Vec<Place>>, Interrupted> {
+    let (ground, k) = (&drawing.ground, drawing.ground.at);
+    let beyond = vec![0.0; start.prices.len()];
+    let mut places = vec![start.clone()];
+    for _ in 0..MOST_RUNGS {
+        drawing.watch.poll()?;
+        let place = &places[places.len() - 1];
+        let used = place.used[k] / ground.share[k];
+        if range.is_some_and(|(low, high)| if end == End::Least { used < low } else { used > high }) {
+            break;
+        }
+        let before = places.len().checked_sub(2).map(|at| &places[at]);
+        let Some(next) = rung(ground, place, before, end.factor(RUNG), &beyond) else { return Ok(None) };
+        let gained = match end {
+            End::Least => (place.used[k] - next.used[k]) / next.used[k].abs(),
+            End::Best => (place.own - next.own) / next.own.abs(),
+        };
+        places.push(next);
+        // What an end lacks changes with the square of the price.
+        if gained <= LACKS * ground.rel_gap * (RUNG * RUNG - 1.0) {
+            break;
+        }
+    }
+    places.remove(0);
+    Ok(Some(places))
+}
+
+/// The place where the price of the budget is another, from one and the one before it.
+fn rung(ground: &Ground<'_>, place: &Place, before: Option<&Place>, factor: f64, beyond: &[f64]) -> Option<Place> {
+    let k = ground.at;
+    let mut prices = place.prices.clone();
+    prices[k] *= factor;
+    if let Some(before) = before {
+        let way = (prices[k] - place.prices[k]) / (place.prices[k] - before.prices[k]);
+        let others = (0..prices.len()).filter(|&l| l != k);
+        others.for_each(|l| prices[l] = (prices[l] + way * (prices[l] - before.prices[l])).max(0.0));
+    }
+    let next = ground.sample.at(prices, place.width)?;
+    let limits = ground.limits(next.used[k] / ground.share[k]);
+    ground.climbed(next, &limits, beyond, Some(k), STEPS)
+}
+
+/// A first place: the top of the dual of a small sample at some budget, and then of the larger one.
+fn start(drawing: &Drawing<'_>, mut first: Rows) -> Result<Option<Place>, Interrupted> {
+    if first.stranded.is_some() {
+        return Ok(None);
+    }
+    let (ground, k) = (&drawing.ground, drawing.ground.at);
+    let (least, best) = extremes(&first, k);
+    let scale = Scale::of(&first);
+    first.rescale(&scale);
+    for start in STARTS {
+        let mut limits = ground.limits(0.0);
+        limits[k] = (least + start * (best - least)) / first.share[k];
+        let left = |l: usize| limits[l] * first.share[l] * scale.usage[l] - first.fixed_usage[l].value();
+        let mut ascent = Ascent::new(&first, (0..limits.len()).map(left).collect(), &vec![0.0; limits.len()]);
+        if ascent.run(f64::INFINITY, drawing.watch)? != Ascended::Optimal || ascent.prices()[k] == 0.0 {
+            continue;
+        }
+        let Some(place) = ground.sample.at(scale.to_problem(ascent.prices()), FIRST_WIDTH / scale.objective) else {
+            return Ok(None);
+        };
+        return Ok(ground.climbed(place, &limits, &vec![0.0; limits.len()], None, FIRST_STEPS));
+    }
+    Ok(None)
+}
+
+/// What some rows use of a limit at least, and where each takes its best objective.
+fn extremes(rows: &Rows, k: usize) -> (f64, f64) {
+    let fixed = rows.fixed_usage[k].value();
+    let (mut least, mut best) = (fixed, fixed);
+    for row in 0..rows.len() {
+        let used = |pair: usize| -> f64 {
+            let of_pair = pair * rows.n_resources..(pair + 1) * rows.n_resources;
+            let counted = rows.usage[of_pair.clone()].iter().zip(&rows.limit[of_pair]);
+            counted.filter(|(_, &limit)| limit as usize == k).map(|(used, _)| used).sum()
+        };
+        least += rows.pairs(row).map(used).fold(f64::INFINITY, f64::min);
+        let pair = rows.pairs(row).min_by(|&a, &b| rows.objective[a].total_cmp(&rows.objective[b]));
+        best += pair.map_or(0.0, used);
+    }
+    (least, best)
+}

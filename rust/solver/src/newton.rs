@@ -1,0 +1,204 @@
+//! Newton steps on the dual of a sample.
+//!
+//! The dual of many rows is nearly smooth. How usage answers to prices is read off the rows whose choice is close: where the
+//! second choice is less than `h` behind the first, prices that move a row by `h` change the choice of half of them. So the
+//! curvature is `sum du du^T / 2h` over close pairs, `du` being what a pair uses more than the first choice.
+
+use crate::many::{Close, Look, Seen, Turned};
+use crate::pass::Data;
+use crate::sums::Sum;
+
+/// The share of the rows whose choice should count as close.
+const CLOSE: f64 = 0.12;
+/// Lengths of a step that are tried, until the dual rises.
+const LENGTHS: [f64; 4] = [1.0, 0.4, 0.1, 0.02];
+/// Added to the diagonal of the curvature, relative to it.
+const RIDGE: f64 = 1e-3;
+/// Times that prices which would pass below zero are held there.
+const HOLDS: usize = 8;
+
+/// A point of the dual of a sample.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) prices: Vec<f64>,
+    /// What counts as close.
+    pub(crate) width: f64,
+    /// Objective of the cheapest pairs, and what they use.
+    pub(crate) own: f64,
+    pub(crate) used: Vec<f64>,
+    curvature: Curvature,
+}
+
+/// How much less is used of one limit when the price of another rises, times twice the width; and the close rows.
+#[derive(Clone)]
+struct Curvature {
+    n: usize,
+    at: Vec<f64>,
+    rows: usize,
+    /// What a pair uses more than another, by limit.
+    changes: Vec<(f64, usize)>,
+}
+
+/// Few rows, as Newton steps see them; each look at them is over before anybody would want to stop it.
+pub(crate) struct Sample<'s> {
+    pub(crate) data: &'s Data<'s>,
+    pub(crate) turned: Vec<Turned>,
+}
+
+impl Sample<'_> {
+    /// Looks at the sample at some prices.
+    pub(crate) fn at(&self, prices: Vec<f64>, width: f64) -> Option<Place> {
+        let n = prices.len();
+        let curvature = Curvature { n, at: vec![0.0; n * n], rows: 0, changes: Vec::new() };
+        let mut found = [(self.data.nothing_seen(), curvature)];
+        let looks = [Look { prices, slack: width }];
+        let add = |sum: &mut Curvature, close: &Close<'_>| sum.add(self.data, close);
+        let pricings = self.data.pricings(&looks);
+        self.data.look_at(0..self.data.problem.n_queries, &self.turned, &looks, &pricings, &mut found, &add);
+        let ([look], [(Seen { own, mut used, stranded }, curvature)]) = (looks, found);
+        self.data.count_loads(&mut used);
+        let used = used.usage.iter().map(|sum| sum.value()).collect();
+        (!stranded).then(|| Place { prices: look.prices, width, own: own.value(), used, curvature })
+    }
+
+    /// Climbs by up to so many steps towards the top of the dual under `limits`; the price of `held` stays. Stops where what is
+    /// left to gain is below `enough`. `None` where a row has no pair.
+    pub(crate) fn climb(
+        &self,
+        mut place: Place,
+        limits: &[f64],
+        held: Option<usize>,
+        steps: usize,
+        enough: f64,
+    ) -> Option<Place> {
+        for _ in 0..steps {
+            let over: Vec<f64> = place.used.iter().zip(limits).map(|(used, limit)| used - limit).collect();
+            let step = place.step(&over, held);
+            let gain: f64 = step.iter().zip(&over).map(|(step, over)| step * over).sum();
+            if gain <= 2.0 * enough || !gain.is_finite() {
+                break;
+            }
+            let (value, width) = (place.value(limits), place.next_width(self.data.problem.n_queries));
+            let mut risen = None;
+            for length in LENGTHS {
+                let to = place.prices.iter().zip(&step).map(|(price, step)| (price + length * step).max(0.0));
+                let next = self.at(to.collect(), width)?;
+                if next.value(limits) > value {
+                    risen = Some(next);
+                    break;
+                }
+            }
+            match risen {
+                Some(next) => place = next,
+                None => break,
+            }
+        }
+        Some(place)
+    }
+}
+
+impl Place {
+    /// The dual value under some limits.
+    pub(crate) fn value(&self, limits: &[f64]) -> f64 {
+        dual_value(self.own, &self.prices, &self.used, limits)
+    }
+
+    /// The place where usage has changed by `-over`, as far as the curvature says.
+    pub(crate) fn moved(&self, over: &[f64]) -> Vec<f64> {
+        let step = self.step(over, None);
+        self.prices.iter().zip(step).map(|(price, step)| (price + step).max(0.0)).collect()
+    }
+
+    /// The share of so many rows in which the choice is closer than the width.
+    pub(crate) fn share_close(&self, rows: usize) -> f64 {
+        self.curvature.rows as f64 / rows as f64
+    }
+
+    /// A width at which about as many rows as wanted are close.
+    fn next_width(&self, rows: usize) -> f64 {
+        let share = self.share_close(rows);
+        self.width * (CLOSE / share.max(CLOSE / 16.0)).clamp(0.25, 4.0)
+    }
+
+    /// Where the quadratic model of the dual is highest, as far as prices stay above zero.
+    pub(crate) fn step(&self, over: &[f64], held: Option<usize>) -> Vec<f64> {
+        let n = over.len();
+        let curvature = |k: usize, l: usize| self.curvature.at[k * n + l] / (2.0 * self.width);
+        let mut step = vec![0.0; n];
+        let movable = |k: usize| Some(k) != held && (self.prices[k] > 0.0 || over[k] > 0.0);
+        let mut free: Vec<usize> = (0..n).filter(|&k| movable(k) && curvature(k, k) > 0.0).collect();
+        for _ in 0..HOLDS {
+            // What is held at zero moves the others.
+            let moved: Vec<usize> = (0..n).filter(|k| !free.contains(k) && step[*k] != 0.0).collect();
+            let goal = |&k: &usize| over[k] - moved.iter().map(|&l| curvature(k, l) * step[l]).sum::<f64>();
+            let goal: Vec<f64> = free.iter().map(goal).collect();
+            let line =
+                |&k: &usize| free.iter().map(|&l| curvature(k, l) * if k == l { 1.0 + RIDGE } else { 1.0 }).collect();
+            let solved = solve_positive(free.iter().map(line).collect(), goal);
+            free.iter().zip(&solved).for_each(|(&k, &x)| step[k] = x);
+            let below: Vec<usize> = free.iter().copied().filter(|&k| self.prices[k] + step[k] < 0.0).collect();
+            if below.is_empty() {
+                break;
+            }
+            below.iter().for_each(|&k| step[k] = -self.prices[k]);
+            free.retain(|k| !below.contains(k));
+        }
+        step
+    }
+}
+
+/// `own + prices . (used - limits)`.
+pub(crate) fn dual_value(own: f64, prices: &[f64], used: &[f64], limits: &[f64]) -> f64 {
+    let mut value = Sum::default();
+    value.add(own);
+    for ((price, used), limit) in prices.iter().zip(used).zip(limits) {
+        value.add(price * (used - limit));
+    }
+    value.value()
+}
+
+impl Curvature {
+    /// Adds the pairs of a row that are close to its first.
+    fn add(&mut self, data: &Data<'_>, close: &Close<'_>) {
+        self.rows += 1;
+        for (j, &priced) in close.priced.iter().enumerate() {
+            if j == close.at || priced > close.reach {
+                continue;
+            }
+            self.changes.clear();
+            let (from, to) = (data.usage_of(close.row, close.at), data.usage_of(close.row, j));
+            for ((used, k), (uses, l)) in from.zip(to) {
+                if k == l {
+                    self.changes.push((uses - used, k as usize));
+                } else {
+                    self.changes.extend([(-used, k as usize), (uses, l as usize)]);
+                }
+            }
+            self.changes.retain(|&(change, k)| change != 0.0 && k < self.n);
+            for &(a, k) in &self.changes {
+                self.changes.iter().for_each(|&(b, l)| self.at[k * self.n + l] += a * b);
+            }
+        }
+    }
+}
+
+/// Solves a positive definite system (Cholesky).
+fn solve_positive(mut matrix: Vec<Vec<f64>>, mut x: Vec<f64>) -> Vec<f64> {
+    let n = x.len();
+    for k in 0..n {
+        for l in 0..=k {
+            let rest: f64 = (0..l).map(|i| matrix[k][i] * matrix[l][i]).sum();
+            let left = matrix[k][l] - rest;
+            matrix[k][l] = if k == l { left.max(1e-9 * matrix[k][k]).max(1e-300).sqrt() } else { left / matrix[l][l] };
+        }
+    }
+    for k in 0..n {
+        let rest: f64 = (0..k).map(|i| matrix[k][i] * x[i]).sum();
+        x[k] = (x[k] - rest) / matrix[k][k];
+    }
+    for k in (0..n).rev() {
+        let rest: f64 = (k + 1..n).map(|i| matrix[i][k] * x[i]).sum();
+        x[k] = (x[k] - rest) / matrix[k][k];
+    }
+    x
+}
