@@ -26,7 +26,6 @@ from omnirouter import Outcomes, Report, evaluate
 from omnirouter.evaluation.bootstrap import Estimate
 from omnirouter.evaluation.document import interval, signed
 
-
 QUICK_PAIRS = 25_000
 
 
