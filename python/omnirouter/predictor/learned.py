@@ -23,6 +23,7 @@ from omnirouter.predictor.history import History
 
 __all__ = ["Expected", "LearnedPredictor", "State"]
 
+SLICE = 8192  # prompts encoded and predicted at once
 Self = TypeVar("Self", bound="LearnedPredictor")
 
 
@@ -40,6 +41,18 @@ class Expected:
     acc: NDArray[np.float64]
     cost: NDArray[np.float64]
     output_tokens: NDArray[np.float64] | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Expected]) -> Expected:
+        """The predictions of consecutive slices of prompts as one."""
+        if len(parts) == 1:
+            return parts[0]
+        written = [part.output_tokens for part in parts if part.output_tokens is not None]
+        return cls(
+            acc=np.concatenate([part.acc for part in parts]),
+            cost=np.concatenate([part.cost for part in parts]),
+            output_tokens=np.concatenate(written) if written else None,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,14 +221,20 @@ class LearnedPredictor(ABC):
         prompts : sequence of str
             At least one, none empty.
         progress : callable, optional
-            Called as ``progress(done, total)`` while the prompts are encoded.
+            Called as ``progress(done, total)`` with the prompts that are done or at least encoded.
 
         Returns
         -------
         Prediction
+
+        Notes
+        -----
+        Prompts go through encoder and predictor in slices, so that memory does not grow with their number and
+        progress goes on where the predictor, not the encoder, is what takes long.
         """
         self._check_fitted()
-        expected = self.expect(encode(self.encoder_, check_prompts(prompts), progress=progress))
+        texts = check_prompts(prompts)
+        expected = Expected.joined([self._expect_slice(texts, start, progress) for start in range(0, len(texts), SLICE)])
         written = expected.output_tokens
         return Prediction(
             acc=np.clip(expected.acc, 0.0, 1.0).astype(np.float32),
@@ -223,6 +242,14 @@ class LearnedPredictor(ABC):
             models=self.models_,
             output_tokens=None if written is None else written.astype(np.float32),
         )
+
+    def _expect_slice(self, texts: Sequence[str], start: int, progress: Progress | None) -> Expected:
+        def report(done: int, _: int) -> None:
+            assert progress is not None
+            progress(start + done, len(texts))
+
+        part = texts[start : start + SLICE]
+        return self.expect(encode(self.encoder_, part, progress=None if progress is None else report))
 
     @abstractmethod
     def expect(self, encoded: Encoded) -> Expected:
