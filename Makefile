@@ -25,7 +25,7 @@ test-ray: $(RAY)/.built ## the tests on a local Ray cluster, in an environment o
 	$(RAY)/bin/python -m pytest tests/test_ray.py -m ray
 
 test-train: $(TRAIN)/.built ## the tests that need torch, in an environment of their own (2.5 GB to download)
-	$(TRAIN)/bin/python -m pytest tests/test_export_encoder.py -m train
+	$(TRAIN)/bin/python -m pytest tests/test_export_encoder.py tests/test_finetune_encoder.py -m train
 
 test-rust: check-tools
 	cargo test --locked
