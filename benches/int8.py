@@ -10,6 +10,7 @@ runs in turn.
 from __future__ import annotations
 
 import argparse
+import logging
 import tempfile
 import time
 from collections.abc import Callable
@@ -60,6 +61,7 @@ def main() -> None:
     parser.add_argument("tables", type=Path, nargs="+", help="outcomes, for their prompts")
     parser.add_argument("--rows", type=int, default=300, help="prompts of each")
     arguments = parser.parse_args()
+    logging.disable(logging.WARNING)  # the quantisers tell of every node
     texts = [text for path in arguments.tables for text in Outcomes.read(path).prompts[: arguments.rows]]
     some = list(range(0, len(texts), 15))
     with tempfile.TemporaryDirectory() as place:
