@@ -53,7 +53,8 @@ class Encoder:
 
     Notes
     -----
-    The same text gives the same vector whatever the other texts are, up to float32 rounding (1e-6). Texts are
+    The same text gives the same vector whatever the other texts are, up to float32 rounding (1e-6); an int8
+    graph scales activations by batch, so its vectors move a little (cosine about .99). Texts are
     sorted by length and padded batch by batch, so that little work goes into padding. A text of more than 64
     characters per usable token is cut there before tokenising, so that one huge text cannot stall a batch.
     """
