@@ -95,7 +95,8 @@ def thinned(outcomes: Outcomes, share: float, seed: int) -> Outcomes:
     rng = np.random.default_rng(seed)
     shape = outcomes.acc.shape
     keep: NDArray[np.bool_] = rng.random(shape) < share
-    keep[np.arange(shape[0]), rng.integers(0, shape[1], shape[0])] = True
+    none = np.flatnonzero(~keep.any(axis=1))
+    keep[none, rng.integers(0, shape[1], len(none))] = True
     for j in np.flatnonzero(~keep.any(axis=0)):
         keep[int(rng.integers(0, shape[0])), j] = True
     names = ("acc", "cost", "input_tokens", "output_tokens", "latency")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 import time
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from measure import described, table, write_json
 from omnirouter import Outcomes, Report, evaluate
 from omnirouter.evaluation.bootstrap import Estimate
 from omnirouter.evaluation.document import interval, signed
+
+QUICK_PAIRS = 25_000
 
 
 def points(estimate: Estimate) -> str:
@@ -136,7 +139,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also write a report folder per table here")
     parser.add_argument("--json", type=Path, help="also write all figures here")
     parser.add_argument("--predictor", action="append", help="kinds to fit; default: all")
-    parser.add_argument("--quick", action="store_true", help="few budgets and resamples, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="small tables, few budgets and resamples, to see that it runs")
     arguments = parser.parse_args()
     files = sorted(arguments.data.glob("*.parquet")) if arguments.data.is_dir() else [arguments.data]
     few = {"points": 6, "resamples": 100} if arguments.quick else {}
@@ -144,9 +147,13 @@ def main() -> None:
     seconds = {}
     for path in files:
         start = time.perf_counter()
+        outcomes = Outcomes.read(path)
+        if arguments.quick and len(outcomes) * outcomes.n_models > QUICK_PAIRS:
+            continue
         out = None if arguments.out is None else arguments.out / path.stem
-        reports[path.stem] = evaluate(Outcomes.read(path), predictors=arguments.predictor, out=out, **few)
+        reports[path.stem] = evaluate(outcomes, predictors=arguments.predictor, out=out, **few)
         seconds[path.stem] = time.perf_counter() - start
+        print(f"{path.stem}: {seconds[path.stem]:.0f} s", file=sys.stderr)
     priced = {name: report for name, report in reports.items() if report.methods}
     free = {name: report for name, report in reports.items() if not report.methods}
     parts = []

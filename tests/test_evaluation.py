@@ -62,12 +62,26 @@ def test_accuracy_and_cost_are_looked_up_not_predicted(report: Report) -> None:
     assert target.accuracy.value == pytest.approx(test.acc[rows, plan].mean())
     assert target.spend.value == pytest.approx(test.cost[rows, plan].mean())  # type: ignore[index]
     assert target.predicted_accuracy == pytest.approx(routing.solution.accuracy)
-    promise = min(target.asked, target.predicted_spend)
-    assert target.error.value == pytest.approx(target.spend.value / promise - 1)
+    assert target.error.value == pytest.approx(target.spend.value / target.asked - 1)
     assert 0 <= target.kept <= 1
     loose = next(t for t in report.targets if t.method == "knn" and t.share == 1.0 and t.limit == "budget")
     if loose.spend.high <= loose.asked:
         assert loose.kept >= 0.975
+
+
+def test_limits_asked_with_confidence_are_those_of_the_router(report: Report) -> None:
+    test = labelled().select(split="test")
+    router = Router.fit(labelled().select(split="train"), predictor="knn")
+    sure = next(t for t in report.targets if t.confidence == 0.9 and t.limit == "budget" and t.share == 0.5)
+    routing = router.route(test.prompts, budget=sure.asked * len(test), confidence=0.9, rel_gap=1e-3)
+    plan, expected = routing.assignment, routing.expected
+    assert plan is not None
+    assert expected is not None
+    assert sure.accuracy.value == pytest.approx(test.acc[np.arange(len(test)), plan].mean())
+    assert sure.expected_spend == pytest.approx(expected.spend.expected / len(test))
+    loose = next(t for t in report.targets if t.confidence is None and t.share == 0.5 and t.limit == "budget")
+    assert sure.predicted_spend < loose.predicted_spend
+    assert sure.kept >= loose.kept
 
 
 def test_differences_are_those_of_the_curves_at_the_same_spend(report: Report) -> None:

@@ -350,7 +350,7 @@ class Router:
 
     @classmethod
     def load(cls, folder: str | Path, *, threads: int = 0) -> Router:
-        """Open a saved router; needs onnxruntime, tokenizers and numpy only.
+        """Open a saved router; needs onnxruntime, tokenizers and numpy only, and faiss for a large history.
 
         Parameters
         ----------

@@ -8,13 +8,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from omnirouter.confidence import solve_confidently
 from omnirouter.evaluation import capacity, plans
 from omnirouter.evaluation.bootstrap import Estimate, Resamples, estimate
 from omnirouter.evaluation.curves import accuracy_at, ratio
 from omnirouter.evaluation.exam import Exam
-from omnirouter.evaluation.fitting import Forecast
+from omnirouter.evaluation.fitting import Forecast, Sample
 from omnirouter.evaluation.measuring import NOT_DEFINED, Curve, Judge
 from omnirouter.evaluation.results import Capacity, Rule, Target
+from omnirouter.record import Expectation
+from omnirouter.solution import Solution
 from omnirouter.solver import solve
 
 __all__ = ["FLOORS", "SHARES", "compare", "steps_of"]
@@ -30,20 +33,23 @@ RULES: dict[capacity.Order, str] = {
     "best first": "per query, falling back, best pair first",
 }
 
+CONFIDENCE = 0.9
+
 Array = NDArray[np.float64]
-Plans = NDArray[np.int64]
+Limit = Literal["budget", "min_accuracy"]
 
 
 def steps_of(n_forecasts: int, points: int) -> int:
     """How often `compare` calls `done`."""
-    sweeps = n_forecasts * (points + len(SHARES)) + len(FLOORS) + points
+    targets = (n_forecasts + 1) * len(SHARES) + 2 * len(FLOORS)
+    sweeps = n_forecasts * points + targets + points
     return sweeps + SCENARIOS * points
 
 
 def compare(
     exam: Exam,
     forecasts: list[Forecast],
-    tuning: Forecast | None,
+    sample: Sample | None,
     draws: Resamples,
     points: int,
     seed: int,
@@ -57,8 +63,8 @@ def compare(
         With costs.
     forecasts : list of Forecast
         For the judged queries, the one in question first.
-    tuning : Forecast or None
-        For the train split, to tune the multiplier on; None leaves that rule out.
+    sample : Sample or None
+        To tune the multiplier on; None leaves that rule out.
     draws : Resamples
         Of the judged queries.
     points : int
@@ -82,26 +88,28 @@ def compare(
     for own in forecasts:
         sweep = plans.solved(own.acc, own.cost, plans.budget_grid(own.acc, own.cost, points), done=done)
         curves.append(judge.curve(own.name, sweep, (own.acc, own.cost)))
-        for share, budget in zip(SHARES, budgets, strict=True):
-            plan = plans.solved(own.acc, own.cost, [budget * len(own.acc)], done=done)
-            targets.append(_target(judge, own, plan, "budget", share, budget))
+        targets += [
+            _asked(judge, own, "budget", share, budget, None, done) for share, budget in zip(SHARES, budgets, strict=True)
+        ]
     top = float(np.nanmean(exam.train.acc, axis=0).max())
-    for share in FLOORS:
-        plan = plans.solved_floor(subject.acc, subject.cost, share * top)
-        done()
-        targets.append(_target(judge, subject, plan, "min_accuracy", share, share * top))
-    if tuning is not None:
+    floors = [share * top for share in FLOORS]
+    targets += [_asked(judge, subject, "min_accuracy", *pair, None, done) for pair in zip(FLOORS, floors, strict=True)]
+    if subject.record is not None:
+        targets += [_asked(judge, subject, "budget", *pair, CONFIDENCE, done) for pair in zip(SHARES, budgets, strict=True)]
+        targets += [
+            _asked(judge, subject, "min_accuracy", *pair, CONFIDENCE, done) for pair in zip(FLOORS, floors, strict=True)
+        ]
+    if sample is not None:
         multipliers = plans.multiplier_grid(subject.cost)
         every = plans.priced(subject.acc, subject.cost, multipliers)
         # As many points as the other curves have: each one more is a chance for the upper hull.
         grid = plans.budget_grid(subject.acc, subject.cost, points) / len(subject.acc)
         chosen = plans.tuned_multipliers(subject.acc, subject.cost, subject.cost, grid, multipliers)
         curves.append(judge.curve("lambda-tuned", every[chosen], (subject.acc, subject.cost)))
-        assert exam.train.cost is not None
-        tuned = plans.tuned_multipliers(tuning.acc, tuning.cost, exam.train.cost, budgets, multipliers)
+        tuned = plans.tuned_multipliers(sample.acc, sample.cost, sample.paid, budgets, multipliers)
         rule = Forecast("lambda-tuned", subject.acc, subject.cost)
         for share, budget, row in zip(SHARES, budgets, tuned, strict=True):
-            targets.append(_target(judge, rule, every[[row]], "budget", share, budget))
+            targets.append(_target(judge, rule, every[row], "budget", share, budget))
     thresholds = np.union1d(np.linspace(0.0, 1.0, points - 1), [plans.SHIPPED_THRESHOLD])
     above = plans.cheapest_above(subject.acc, subject.cost, thresholds)
     curves.append(judge.curve("threshold", above, (subject.acc, subject.cost)))
@@ -127,35 +135,82 @@ def compare(
     }
 
 
+def _asked(
+    judge: Judge,
+    own: Forecast,
+    limit: Limit,
+    share: float,
+    asked: float,
+    confidence: float | None,
+    done: Callable[[], None],
+) -> Target:
+    """A global plan for one limit, on predicted numbers or, with a confidence, on realised ones."""
+    n = len(own.acc)
+
+    def solved(budget: float | None, min_accuracy: float | None) -> Solution:
+        return solve(own.acc, own.cost, budget=budget, min_accuracy=min_accuracy, rel_gap=plans.REL_GAP)
+
+    budget = asked * n if limit == "budget" else None
+    floor = min(asked, 1.0) if limit == "min_accuracy" else None
+    expectation: Expectation | None = None
+    if confidence is None or own.record is None:
+        solution = solved(budget, floor)
+        if own.record is not None and solution.assignment is not None:
+            expectation = own.record.expect(solution)
+    else:
+        solution, assurance = solve_confidently(solved, own.record.expect, budget, floor, confidence)
+        expectation = assurance.expectation
+    done()
+    return _target(judge, own, solution.assignment, limit, share, asked, confidence, expectation)
+
+
 def _target(
     judge: Judge,
     own: Forecast,
-    plan: Plans,
-    limit: Literal["budget", "min_accuracy"],
+    plan: NDArray[Any] | None,
+    limit: Limit,
     share: float,
     asked: float,
+    confidence: float | None = None,
+    expectation: Expectation | None = None,
 ) -> Target:
-    """What a plan (1, n) promised and what came of it; without a plan (0, n), nothing is defined."""
-    if not len(plan):
-        nan = float("nan")
-        return Target(own.name, limit, share, asked, nan, nan, NOT_DEFINED, NOT_DEFINED, NOT_DEFINED, nan)
-    curve = judge.curve(own.name, plan, (own.acc, own.cost))
+    """What a plan (n,) promised and what came of it; without a plan nothing is defined."""
+    nan = float("nan")
+    if plan is None:
+        nothing = (nan, nan, nan, nan, NOT_DEFINED, NOT_DEFINED, NOT_DEFINED, nan)
+        return Target(own.name, limit, share, confidence, asked, *nothing)
+    curve = judge.curve(own.name, plan[None].astype(np.int64), (own.acc, own.cost))
     assert curve.predicted_cost is not None
     assert curve.predicted_accuracy is not None
     cost, accuracy = float(curve.predicted_cost[0]), float(curve.predicted_accuracy[0])
     if limit == "budget":
-        error, holds = ratio(curve.cost[:, 0], min(asked, cost)) - 1, curve.cost[1:, 0] <= asked
+        promise = min(asked, plans.useful_spend(own.acc, own.cost) / len(plan))
+        error, holds = ratio(curve.cost[:, 0], promise) - 1, curve.cost[1:, 0] <= asked
     else:
         error, holds = curve.accuracy[:, 0] - accuracy, curve.accuracy[1:, 0] >= asked
-    spend, reached = estimate(curve.cost[:, 0]), estimate(curve.accuracy[:, 0])
-    return Target(own.name, limit, share, asked, cost, accuracy, spend, reached, estimate(error), float(holds.mean()))
+    return Target(
+        method=own.name,
+        limit=limit,
+        share=share,
+        confidence=confidence,
+        asked=asked,
+        predicted_spend=cost,
+        predicted_accuracy=accuracy,
+        expected_spend=nan if expectation is None else expectation.spend.expected / len(plan),
+        expected_accuracy=nan if expectation is None else expectation.accuracy.expected,
+        spend=estimate(curve.cost[:, 0]),
+        accuracy=estimate(curve.accuracy[:, 0]),
+        error=estimate(error),
+        kept=float(holds.mean()),
+    )
 
 
 def _errors(targets: list[Target]) -> dict[str, Estimate]:
     """Mean absolute budget error of each method; intervals are those of the single targets."""
     errors = {}
     for name in dict.fromkeys(target.method for target in targets):
-        own = [abs(t.error.value) for t in targets if t.method == name and t.limit == "budget"]
+        plain = [t for t in targets if t.method == name and t.limit == "budget" and t.confidence is None]
+        own = [abs(target.error.value) for target in plain]
         known = [error for error in own if not np.isnan(error)]
         mean = float(np.mean(known)) if known else float("nan")
         errors[name] = Estimate(mean, float("nan"), float("nan"))

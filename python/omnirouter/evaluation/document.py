@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from omnirouter.evaluation.bootstrap import Estimate
 from omnirouter.evaluation.rendering import Block, Figure, Heading, Items, Paragraph, Table
+from omnirouter.evaluation.results import Target
 from omnirouter.evaluation.scores import BINS
 
 if TYPE_CHECKING:
@@ -132,49 +133,39 @@ def _targets(report: Report) -> Iterator[Block]:
         return
     yield Heading(2, "Asked for and got")
     yield Paragraph(
-        "Budgets as shares of the best single model's cost. Error: realised over promised spend, where the promise is "
-        "the budget, or the predicted spend where a plan leaves money over. Kept: in how many of the resamples the spend "
-        "is within the budget."
+        "Budgets as shares of the best single model's cost. Error: realised over promised spend; the promise is the "
+        "budget, or what the most accurate plan is predicted to cost if that is less. Corrected: by what earlier decisions "
+        "of the predictor realised. Kept: in how many of the resamples the spend is within the budget. With a confidence, "
+        "the realised spend is to keep the budget with this probability."
     )
+    budgets = [t for t in report.targets if t.limit == "budget"]
+    columns = ("predicted spend", "corrected", "realised spend", "error", "kept", "predicted accuracy", "realised accuracy")
     rows: list[tuple[str, ...]] = []
-    floors: list[tuple[str, ...]] = []
-    for t in report.targets:
-        asked = f"{money(t.asked)} ({t.share:.0%})" if t.limit == "budget" else f"{t.asked:.3f}"
-        if math.isnan(t.predicted_spend):
-            cells = (asked, "no plan", "–", "–", "–", "–", "–")
-        elif t.limit == "budget":
-            cells = (
-                asked,
-                money(t.predicted_spend),
-                interval(t.spend, money),
-                _percents(t.error),
-                f"{t.kept:.0%}",
-                f"{t.predicted_accuracy:.3f}",
-                interval(t.accuracy),
-            )
-        else:
-            cells = (
-                asked,
-                f"{t.predicted_accuracy:.3f}",
-                interval(t.accuracy),
-                signed(t.error, 100),
-                f"{t.kept:.0%}",
-                money(t.predicted_spend),
-                interval(t.spend, money),
-            )
-        (rows if t.limit == "budget" else floors).append((t.method, *cells))
-    columns = ("predicted spend", "realised spend", "error", "kept", "predicted accuracy", "realised accuracy")
+    for t in budgets:
+        spent = (money(t.predicted_spend), _known(t.expected_spend, money), interval(t.spend, money), _percents(t.error))
+        result = (*spent, f"{t.kept:.0%}", f"{t.predicted_accuracy:.3f}", interval(t.accuracy))
+        rows.append((_who(t), f"{money(t.asked)} ({t.share:.0%})", *(_no_plan(7) if math.isnan(t.kept) else result)))
     yield Table(("method", "budget per query", *columns), tuple(rows))
     yield Paragraph("Accuracy floors, as shares of the best single model's accuracy on the train split; errors in points.")
-    columns = (
-        "predicted accuracy",
-        "realised accuracy",
-        "realised less predicted",
-        "kept",
-        "predicted spend",
-        "realised spend",
-    )
-    yield Table(("method", "floor", *columns), tuple(floors))
+    columns = ("predicted accuracy", "corrected", "realised accuracy", "error", "kept", "predicted spend", "realised spend")
+    rows = []
+    for t in (t for t in report.targets if t.limit == "min_accuracy"):
+        reached = (_decimals(t.predicted_accuracy), _known(t.expected_accuracy, _decimals), interval(t.accuracy))
+        result = (*reached, signed(t.error, 100), f"{t.kept:.0%}", money(t.predicted_spend), interval(t.spend, money))
+        rows.append((_who(t), f"{t.asked:.3f}", *(_no_plan(7) if math.isnan(t.kept) else result)))
+    yield Table(("method", "floor", *columns), tuple(rows))
+
+
+def _who(target: Target) -> str:
+    return target.method if target.confidence is None else f"{target.method}, confidence {target.confidence:g}"
+
+
+def _no_plan(cells: int) -> tuple[str, ...]:
+    return ("no plan", *["–"] * (cells - 1))
+
+
+def _known(value: float, word: Callable[[float], str]) -> str:
+    return "–" if math.isnan(value) else word(value)
 
 
 def _capacity(report: Report) -> Iterator[Block]:
@@ -238,7 +229,7 @@ def _definitions(report: Report) -> Iterator[Block]:
     )
 
 
-def interval(estimate: Estimate, word: object = None) -> str:
+def interval(estimate: Estimate, word: Callable[[float], str] | None = None) -> str:
     """A figure with its interval, three decimals unless `word` says otherwise.
 
     Examples
@@ -246,7 +237,7 @@ def interval(estimate: Estimate, word: object = None) -> str:
     >>> interval(Estimate(0.81234, 0.79, 0.83))
     '0.812 (0.790–0.830)'
     """
-    say = word if callable(word) else _decimals
+    say = word or _decimals
     if math.isnan(estimate.value):
         return "–"
     if math.isnan(estimate.low):

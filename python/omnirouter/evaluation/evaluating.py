@@ -12,7 +12,7 @@ from omnirouter.evaluation.bootstrap import Estimate, Resamples, estimate
 from omnirouter.evaluation.comparing import compare, steps_of
 from omnirouter.evaluation.encoding import RememberingEncoder
 from omnirouter.evaluation.exam import Exam, set_exam
-from omnirouter.evaluation.fitting import KINDS, Forecast, fit_predictor, forecast, held_out_forecast
+from omnirouter.evaluation.fitting import KINDS, Fitting, Forecast, Sample, forecast
 from omnirouter.evaluation.report import REPORT, Report
 from omnirouter.evaluation.results import Data, Difference, Single
 from omnirouter.evaluation.scores import Scores, score
@@ -121,19 +121,25 @@ def evaluate(
     names = router.models if router is not None else None if pool is None else pool.names
     exam = set_exam(outcomes, names, pool, seed)
     n_forecasts = len(kinds) + (router is not None)
-    solving = 0 if exam.cost is None else steps_of(n_forecasts, points) + (router is None)
-    steps = _Steps(2 * len(kinds) + (router is not None) + solving, progress)
+    steps = _Steps(n_forecasts + (0 if exam.cost is None else steps_of(n_forecasts, points)), progress)
     kept = _encoder(encoder, router)
 
     forecasts, notes = [], list(exam.notes)
+    sample: Sample | None = None
     if router is not None:
-        forecasts.append(forecast("router", router.predictor, exam.test))
+        known = router.reliability
+        forecasts.append(forecast("router", router.predictor, exam.test, None if known is None else known.record))
+        own = forecast("router", router.predictor, exam.train)
+        sample = None if exam.train.cost is None else Sample(own.acc, own.cost, exam.train.cost)
         steps()
-    for kind in kinds:
-        predictor = fit_predictor(kind, exam.train, pool, kept)
-        steps()
-        forecasts.append(forecast(kind, predictor, exam.test))
-        steps()
+    if kinds:
+        fitting = Fitting(exam, pool, kept)
+        for kind in kinds:
+            predictor = fitting.fit(kind)
+            first = not forecasts and exam.cost is not None
+            forecasts.append(forecast(kind, predictor, exam.test, fitting.record(predictor) if first else None))
+            sample = fitting.sample(predictor) if first else sample
+            steps()
     scores = [_scores(own.name, own.acc, exam, resamples, seed) for own in forecasts]
     scores.append(_scores("model means", _model_means(exam), exam, resamples, seed))
     draws = Resamples(len(exam.rows), resamples, seed)
@@ -151,21 +157,11 @@ def evaluate(
         notes.append("The outcomes have no cost: accuracy figures only, no curves, budgets or capacities.")
         report = _without_cost(data, notes, exam, forecasts, scores, draws)
     else:
-        tuning: Forecast | None
         if router is not None:
-            tuning = forecast("router", router.predictor, exam.train)
-            notes.append(
-                "The multiplier is tuned on the router's own predictions for the train split, which it may have learned "
-                "from."
-            )
-        else:
-            tuning = held_out_forecast(kinds[0], exam, pool, kept)
-            steps()
-        if tuning is None:
-            notes.append(
-                "The multiplier could not be tuned: some model's costs are known in one half of the train split only."
-            )
-        found = compare(exam, forecasts, tuning, draws, points, seed, steps)
+            notes.append("λ is tuned on the router's own predictions for the train split, which it may have learned from.")
+        elif sample is None:
+            notes.append("λ could not be tuned: the costs of some model are known in one part of the train split only.")
+        found = compare(exam, forecasts, sample, draws, points, seed, steps)
         report = Report(
             subject=forecasts[0].name,
             data=data,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from omnirouter.solver import solve
 
-__all__ = ["budget_grid", "cheapest_above", "multiplier_grid", "priced", "solved", "solved_floor", "tuned_multipliers"]
+__all__ = ["budget_grid", "cheapest_above", "multiplier_grid", "priced", "solved", "tuned_multipliers", "useful_spend"]
 
 Array = NDArray[np.float64]
 Plans = NDArray[np.int64]
@@ -29,16 +29,18 @@ def budget_grid(acc: Array, cost: Array, points: int) -> Array:
     points : int
         Number of budgets.
     """
-    least = float(cost.min(axis=1).sum())
-    rows = np.arange(len(acc))
-    # Of equally accurate models the cheapest.
-    best = np.where(acc == acc.max(axis=1, keepdims=True), cost, np.inf).argmin(axis=1)
-    most = float(cost[rows, best].sum())
+    least, most = float(cost.min(axis=1).sum()), useful_spend(acc, cost)
     if most <= least:
         return np.array([least])
     grid = np.geomspace(least, most, points) if least > 0 else np.linspace(least, most, points)
     grid[0], grid[-1] = np.nextafter(least, np.inf), most
     return grid
+
+
+def useful_spend(acc: Array, cost: Array) -> float:
+    """What the most accurate plan costs, of equally accurate models the cheapest: more money buys nothing."""
+    best = np.where(acc == acc.max(axis=1, keepdims=True), cost, np.inf).min(axis=1)
+    return float(best.sum())
 
 
 def solved(
@@ -70,13 +72,6 @@ def solved(
         if done is not None:
             done()
     return np.array(plans, dtype=np.int64).reshape(len(plans), len(acc))
-
-
-def solved_floor(acc: Array, cost: Array, min_accuracy: float) -> Plans:
-    """The cheapest global plan whose mean accuracy is at least `min_accuracy`; no row where there is none."""
-    solution = solve(acc, cost, min_accuracy=min(min_accuracy, 1.0), rel_gap=REL_GAP)
-    found = [] if solution.assignment is None else [solution.assignment.astype(np.int64)]
-    return np.array(found, dtype=np.int64).reshape(len(found), len(acc))
 
 
 def cheapest_above(acc: Array, cost: Array, thresholds: Sequence[float] | Array) -> Plans:

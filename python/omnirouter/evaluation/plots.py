@@ -38,6 +38,7 @@ PREDICTORS = (
     {"color": SKY, "ls": "-", "lw": 1.3},
 )
 DPI = 150
+SHIFT = 0.003  # of accuracy, so that two marks for one floor do not hide each other
 BARS = 14  # models in a picture of capacities
 
 
@@ -150,7 +151,7 @@ def _name_singles(axes: Any, report: Report) -> None:
 
 def _calibration(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
     shown = [own for own in report.scores if own.predictor != "model means"]
-    figure = make(figsize=(3.4 * len(shown) + 0.8, 3.7), layout="constrained")
+    figure = make(figsize=(3.4 * len(shown) + 0.6, 4.1), layout="constrained")
     panels = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
     looks = _looks(report)
     for axes, own in zip(panels, shown, strict=True):
@@ -178,7 +179,7 @@ def _targets(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
     figure = make(figsize=(9.4, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
     looks = _looks(report)
-    budgets = [t for t in report.targets if t.limit == "budget"]
+    budgets = [t for t in report.targets if t.limit == "budget" and t.confidence is None]
     names = list(dict.fromkeys(t.method for t in budgets))
     for k, name in enumerate(names):
         own = [t for t in budgets if t.method == name and not math.isnan(t.error.value)]
@@ -190,10 +191,13 @@ def _targets(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
     left.set_ylabel("realised less promised spend (%)")
     left.set_title("Budgets", fontsize=10)
     floors = [t for t in report.targets if t.limit == "min_accuracy" and not math.isnan(t.accuracy.value)]
-    _bars(right, [t.asked for t in floors], floors, 1.0, "accuracy", color=BLUE, label="realised")
-    right.plot(
-        [t.asked for t in floors], [t.predicted_accuracy for t in floors], "_", color="black", ms=12, label="predicted"
-    )
+    plain = [t for t in floors if t.confidence is None]
+    sure = [t for t in floors if t.confidence is not None]
+    _bars(right, [t.asked for t in plain], plain, 1.0, "accuracy", color=BLUE, label="realised")
+    right.plot([t.asked for t in plain], [t.predicted_accuracy for t in plain], "_", color="black", ms=12, label="predicted")
+    if sure:
+        label = f"realised, asked with confidence {sure[0].confidence:g}"
+        _bars(right, [t.asked + SHIFT for t in sure], sure, 1.0, "accuracy", color=ORANGE, label=label)
     if floors:
         ends = [min(t.asked for t in floors) - 0.01, max(t.asked for t in floors) + 0.01]
         right.plot(ends, ends, color=GREY, lw=1, ls="--", label="as asked")
@@ -205,7 +209,9 @@ def _targets(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
     for axes in (left, right):
         axes.grid(alpha=0.25)
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4, frameon=False, fontsize=8.5)
+            axes.legend(
+                loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2 if axes is right else 4, frameon=False, fontsize=8.5
+            )
     return _png(figure), (
         "What was asked for and what came of it, with 95 % intervals. Left: realised over promised spend, in per cent. "
         f"Right: accuracy floors for {report.subject}; the distance between the black marks and the dots is what the "

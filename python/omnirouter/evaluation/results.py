@@ -69,7 +69,7 @@ class Method:
     gap_to_hindsight : Estimate
         `hull_area` of hindsight less that of this method.
     target_error : Estimate
-        Mean over the budgets of ``|realised spend / promised spend - 1|``; NaN for methods that are not asked for a budget.
+        Mean over the budgets of the absolute `Target.error`; NaN for methods that are not asked for a budget.
     """
 
     name: str
@@ -121,15 +121,19 @@ class Target:
     limit : {"budget", "min_accuracy"}
     share : float
         Of the best single model's cost on the test split, or of its accuracy on the train split.
+    confidence : float or None
+        With which the limit was to be kept by the realised numbers; None where it is about predicted ones.
     asked : float
         Money per query, or mean accuracy.
     predicted_spend, predicted_accuracy : float
         Of the plan; NaN where there is none.
+    expected_spend, expected_accuracy : float
+        The same, corrected by what earlier decisions realised (see `TrackRecord`); NaN where that is not known.
     spend, accuracy : Estimate
         Realised.
     error : Estimate
-        For a budget ``realised / promised - 1``, where the promise is the budget, or the predicted spend where the plan
-        leaves money over; for a floor the realised less the predicted accuracy.
+        For a budget ``realised / promised - 1``, where the promise is the budget, or what the most accurate plan is
+        predicted to cost if that is less; for a floor the realised less the predicted accuracy.
     kept : float
         Share of the resamples in which the realised spend is at most the budget, or the realised accuracy at least
         the floor.
@@ -138,9 +142,12 @@ class Target:
     method: str
     limit: Literal["budget", "min_accuracy"]
     share: float
+    confidence: float | None
     asked: float
     predicted_spend: float
     predicted_accuracy: float
+    expected_spend: float
+    expected_accuracy: float
     spend: Estimate
     accuracy: Estimate
     error: Estimate
