@@ -130,8 +130,12 @@ def _curves(report: Report) -> Iterator[Block]:
 def _scores(report: Report) -> Iterator[Block]:
     yield Heading(2, "Predicted accuracies")
     yield Paragraph("Lower is better. Model means: each model's mean on the train split, whatever the query.")
-    rows = [(s.predictor, interval(s.log_loss), interval(s.brier), interval(s.ece)) for s in report.scores]
-    yield Table(("predictor", "log-loss", "Brier score", f"calibration error ({BINS} bins)"), tuple(rows), strong=(0,))
+    rows = [
+        (s.predictor, interval(s.log_loss), "" if k == 0 else signed(s.less_subject), interval(s.brier), interval(s.ece))
+        for k, s in enumerate(report.scores)
+    ]
+    columns = ("log-loss", f"less that of {report.subject}", "Brier score", f"calibration error ({BINS} bins)")
+    yield Table(("predictor", *columns), tuple(rows), strong=(0,))
 
 
 def _targets(report: Report) -> Iterator[Block]:
