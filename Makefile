@@ -8,7 +8,7 @@ TRAIN := .venv-train
 BIN := $(TEST)/bin
 SOURCES := $(shell find rust -name '*.rs') Cargo.toml Cargo.lock rust/solver/Cargo.toml rust/python/Cargo.toml pyproject.toml
 
-.PHONY: help demo test test-all test-rust test-python test-ray test-train lint format bench bench-rust bench-python results wheel lock clean
+.PHONY: help demo test test-all test-rust test-python test-ray test-train lint format bench bench-rust bench-python bench-encoders results wheel lock clean
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -25,7 +25,7 @@ test-ray: $(RAY)/.built ## the tests on a local Ray cluster, in an environment o
 	$(RAY)/bin/python -m pytest tests/test_ray.py -m ray
 
 test-train: $(TRAIN)/.built ## the tests that need torch, in an environment of their own (2.5 GB to download)
-	$(TRAIN)/bin/python -m pytest tests/test_export_encoder.py -m train
+	$(TRAIN)/bin/python -m pytest tests/test_export_encoder.py tests/test_finetune_encoder.py -m train
 
 test-rust: check-tools
 	cargo test --locked
@@ -56,6 +56,10 @@ bench-rust: ## criterion benches of the solver; no Python needed
 
 bench-python: $(TEST)/.built ## pytest-benchmark of the Python face
 	$(BIN)/python -m pytest benches/test_speed.py -o addopts="" --benchmark-only
+
+bench-encoders: $(TRAIN)/.built ## encoders on real outcome tables (DATA=folder): log-loss and speed
+	$(TRAIN)/bin/python benches/encoders.py $(addprefix $(or $(DATA),../shared/data)/,$(addsuffix .parquet, \
+	  routerbench_arc_mbpp cascades_mmlu_truthfulqa_gsm8k medagents_medqa_mmlu bfcl_v1_tools)) $(ARGS)
 
 results: $(PEERS)/.built ## write docs/results.md: quality on real outcomes (DATA=folder) and all of make bench
 	$(PEERS)/bin/python benches/results.py $(or $(DATA),../shared/data) $(ARGS)

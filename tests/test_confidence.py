@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -187,6 +188,28 @@ def test_out_of_reach_with_confidence_is_infeasible_with_a_certificate(budget: f
     assert "which no plan meets" in assurance.in_words()
 
 
+def test_a_search_that_is_ended_says_that_its_plan_does_not_keep_the_limit() -> None:
+    rng = np.random.default_rng(0)
+    record = record_of(rng, 500)
+    acc, cost, _, _ = simulate(rng, 200)
+
+    def stopped(b: float | None, f: float | None) -> Solution:
+        return dataclasses.replace(omnirouter.solve(acc, cost, budget=b), status=Status.STOPPED)
+
+    solution, assurance = solve_confidently(stopped, record.expect, 80.0, None, 0.9)
+    assert solution.assignment is not None
+    assert assurance.n_solves == 1
+    assert not assurance.kept
+    assert "the plan does not keep that, the search was ended" in assurance.in_words()
+
+
+def test_predictions_without_room_are_refused() -> None:
+    ones, zeros = np.ones((100, 2)), np.zeros((100, 2))
+    record = TrackRecord.of(ones, zeros, zeros, zeros)
+    with pytest.raises(RouterError, match="the predictions leave no room for it"):
+        solve_confidently(lambda b, f: omnirouter.solve(ones, zeros, min_accuracy=f), record.expect, None, 0.9, 0.9)
+
+
 def test_more_confidence_has_a_larger_margin() -> None:
     total = Total(1.0, 1.1, 0.1, 0.08, 0.02)
     margins = [total.margin(confidence) for confidence in (0.5, 0.8, 0.9, 0.99)]
@@ -241,6 +264,13 @@ def test_a_route_with_confidence_spends_less(router: Router) -> None:
     assert routing.expected is not None
     assert routing.expected.most_spend(0.9) <= 24.0
     assert 12.0 < routing.solution.spend < plain.solution.spend
+
+
+def test_the_time_limit_is_one_for_all_solves(router: Router) -> None:
+    routing = router.route(PROMPTS, budget=24.0, confidence=0.9, time_limit=1e-9)
+    assert routing.assurance is not None
+    assert not routing.assurance.kept
+    assert routing.assurance.n_solves == 1
 
 
 def test_a_route_that_cannot_be_sure_has_no_plan_and_no_expectation(router: Router) -> None:
@@ -311,3 +341,23 @@ def test_the_command_line_tells_what_to_expect(router: Router, tmp_path: Path, c
     assert told["expected"]["spend"]["predicted"] == told["spend"]
     assert main([*arguments[:-1], "1.5", "--confidence", "0.95"]) == 1
     assert main([*arguments, "--confidence", "1.5"]) == 2
+
+
+# Real outcomes
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_real_spend_keeps_budgets_with_confidence(shared_data: Path, encoder: Encoder) -> None:
+    outcomes = Outcomes.read(shared_data / "routerbench_arc_mbpp.parquet")
+    train, test = outcomes.select(split="train"), outcomes.select(split="test")
+    router = Router.fit(train, predictor="knn", encoder=encoder)
+    assert test.cost is not None
+    dear = float(test.cost[:, np.nanmean(train.acc, axis=0).argmax()].sum())
+    rng = np.random.default_rng(0)
+    for share in (0.1, 0.25, 0.5):
+        for confidence in (None, 0.9):
+            plan = router.route(test.prompts, share * dear, confidence=confidence).assignment
+            assert plan is not None
+            kept = share_kept(-realised(plan, test.cost), -share * dear / len(test), rng)
+            assert kept < 0.8 if confidence is None else kept >= 0.9

@@ -11,17 +11,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from omnirouter import export_encoder
 from omnirouter.cli import main
 from omnirouter.errors import PredictorError
 from omnirouter.predictor import Encoder, export
+from tiny_encoder import WORDS, tiny_encoder
 
 pytestmark = pytest.mark.train
 
 RNG = np.random.default_rng(0)
-WORDS = ["one", "two", "three", "four", "five", "über", "漢字", "?", "the", "router"]
 TEXTS = [
     *(" ".join(RNG.choice(WORDS, size=length)) for length in (1, 2, 3, 5, 8, 13, 40, 128, 300, 2000)),
     "",
@@ -52,48 +51,6 @@ def exported(minilm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert report.difference < 1e-5
     assert report.cosine is None
     return folder
-
-
-def word_tokenizer() -> Any:
-    from transformers import PreTrainedTokenizerFast
-
-    special = ["<s>", "<pad>", "</s>", "<unk>"]
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(special + WORDS)}, unk_token="<unk>"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
-    names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=60, **names)
-
-
-def tiny(folder: Path, kind: str = "bert", *, pooling: Any = "mean", dense: bool = False, normalize: bool = True) -> Any:
-    """A sentence-transformers model with random weights, written to `folder` and read again."""
-    import torch
-    import transformers
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
-
-    torch.manual_seed(0)
-    size = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "pad_token_id": 1}
-    size |= {"intermediate_size": 24, "max_position_embeddings": 64, "bos_token_id": 0, "eos_token_id": 2}
-    if kind == "qwen2":
-        size |= {"num_key_value_heads": 2}
-    config = transformers.AutoConfig.for_model(kind, **size)
-    if kind == "distilbert":
-        config = transformers.DistilBertConfig(
-            vocab_size=40, dim=16, n_layers=2, n_heads=2, hidden_dim=24, max_position_embeddings=64, pad_token_id=1
-        )
-    transformers.AutoModel.from_config(config).save_pretrained(folder)
-    word_tokenizer().save_pretrained(folder)
-    transformer = Transformer(str(folder), max_seq_length=50)
-    width = transformer.get_embedding_dimension()
-    pooled = Pooling(width, pooling_mode=pooling)
-    steps = [transformer, pooled]
-    if dense:
-        steps.append(Dense(pooled.get_embedding_dimension(), 7))
-    if normalize:
-        steps.append(Normalize())
-    return SentenceTransformer(modules=steps, device="cpu")
 
 
 def assert_equal(folder: Path, encoder: Any, texts: list[str] = TEXTS) -> None:
@@ -139,21 +96,21 @@ def test_the_folder_says_where_it_comes_from(minilm: Path, exported: Path) -> No
     "pooling", ["mean", "cls", "max", "lasttoken", "weightedmean", "mean_sqrt_len_tokens", ("mean", "max")]
 )
 def test_every_pooling_is_part_of_the_graph(tmp_path: Path, pooling: Any) -> None:
-    encoder = tiny(tmp_path / "model", pooling=pooling, normalize=False)
+    encoder = tiny_encoder(tmp_path / "model", pooling=pooling, normalize=False)
     export.write_encoder(encoder, tmp_path / "out", origin="tiny")
     assert_equal(tmp_path / "out", encoder)
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta", "mpnet", "distilbert", "xlm-roberta", "modernbert", "qwen2"])
 def test_many_transformers_can_be_exported(tmp_path: Path, kind: str) -> None:
-    encoder = tiny(tmp_path / "model", kind, pooling="lasttoken" if kind == "qwen2" else "mean", dense=True)
+    encoder = tiny_encoder(tmp_path / "model", kind, pooling="lasttoken" if kind == "qwen2" else "mean", dense=True)
     report = export.write_encoder(encoder, tmp_path / "out", origin="tiny")
     assert (report.dim, report.max_length) == (7, 50)
     assert_equal(tmp_path / "out", encoder)
 
 
 def test_a_default_prompt_is_put_before_every_text(tmp_path: Path) -> None:
-    encoder = tiny(tmp_path / "model")
+    encoder = tiny_encoder(tmp_path / "model")
     encoder.prompts, encoder.default_prompt_name = {"query": "two three "}, "query"
     export.write_encoder(encoder, tmp_path / "out", origin="tiny")
     assert Encoder.load(tmp_path / "out").config.prefix == "two three "
@@ -161,7 +118,7 @@ def test_a_default_prompt_is_put_before_every_text(tmp_path: Path) -> None:
 
 
 def test_the_model_is_left_as_it_was(tmp_path: Path) -> None:
-    encoder = tiny(tmp_path / "model").eval()
+    encoder = tiny_encoder(tmp_path / "model").eval()
     before = encoder.encode(TEXTS)
     export.write_encoder(encoder, tmp_path / "out", origin="tiny")
     np.testing.assert_array_equal(encoder.encode(TEXTS), before)
@@ -191,7 +148,7 @@ def test_int8_is_a_quarter_of_the_size_and_close(minilm: Path, exported: Path, t
 
 
 def test_another_graph_is_refused_and_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    encoder = tiny(tmp_path / "model")
+    encoder = tiny_encoder(tmp_path / "model")
     monkeypatch.setattr(export, "_limit_length", lambda _: 3)  # the long samples are cut elsewhere than the model does
     with pytest.raises(PredictorError, match=r"graph of 'tiny' differs from sentence-transformers by .*nothing was written"):
         export.write_encoder(encoder, tmp_path / "out", origin="tiny")
@@ -201,21 +158,21 @@ def test_another_graph_is_refused_and_nothing_is_left(tmp_path: Path, monkeypatc
 def test_an_unknown_step_is_named(tmp_path: Path) -> None:
     from sentence_transformers.sentence_transformer.modules import Dropout
 
-    encoder = tiny(tmp_path / "model")
+    encoder = tiny_encoder(tmp_path / "model")
     encoder.append(Dropout())
     with pytest.raises(PredictorError, match=r"steps Transformer, Pooling, Normalize, Dropout; expected"):
         export.write_encoder(encoder, tmp_path / "out", origin="tiny")
 
 
 def test_a_slow_tokenizer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    encoder = tiny(tmp_path / "model")
+    encoder = tiny_encoder(tmp_path / "model")
     monkeypatch.setattr(type(encoder.tokenizer), "is_fast", False)
     with pytest.raises(PredictorError, match=r"which has no fast form"):
         export.write_encoder(encoder, tmp_path / "out", origin="tiny")
 
 
 def test_more_weights_than_one_file_holds_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    encoder = tiny(tmp_path / "model")
+    encoder = tiny_encoder(tmp_path / "model")
     monkeypatch.setattr(export, "LARGEST", 1000)
     with pytest.raises(PredictorError, match="expected at most 2 GB"):
         export.write_encoder(encoder, tmp_path / "out", origin="tiny")
@@ -241,7 +198,7 @@ def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
 
 
 def test_other_files_in_the_way_are_left_alone(tmp_path: Path) -> None:
-    encoder = tiny(tmp_path / "model")
+    encoder = tiny_encoder(tmp_path / "model")
     with pytest.raises(FileExistsError, match="not replaced"):
         export.write_encoder(encoder, tmp_path / "model", origin="tiny")
 
@@ -250,7 +207,7 @@ def test_other_files_in_the_way_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_the_command_exports_and_replaces_an_earlier_export(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    tiny(tmp_path / "model").save(str(tmp_path / "saved"))
+    tiny_encoder(tmp_path / "model").save(str(tmp_path / "saved"))
     command = ["export-encoder", str(tmp_path / "saved"), str(tmp_path / "out")]
     capfd.readouterr()
     assert main(command) == 0

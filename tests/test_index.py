@@ -160,7 +160,7 @@ def test_router_with_an_index_is_saved_mapped_and_predicts_the_same_bits(
     rng = np.random.default_rng(0)
     prompts = [f"{word} question number {k}" for k in range(20) for word in ("sum", "poem", "law", "code")]
     past = Outcomes(prompts, ["a", "b"], rng.random((80, 2)), cost=rng.random((80, 2)))
-    router = Router.fit(past)
+    router = Router.fit(past, predictor="knn")
     expected = router.predict(["a poem about the sum of laws", "code"])
     router.save(tmp_path / "r")
     again = Router.load(tmp_path / "r")

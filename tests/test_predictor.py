@@ -511,3 +511,23 @@ def test_neighbours_beat_the_mean_on_real_outcomes(shared_data: Path, encoder: E
     assert log_loss(prediction.acc) < log_loss(mean) - 0.03
     assert fresh.cost is not None
     np.testing.assert_allclose(prediction.cost.mean(axis=0), fresh.cost.mean(axis=0), rtol=0.05)
+
+
+def test_slices_of_prompts_change_nothing_and_progress_goes_on_over_them(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(3)
+    prompts = [f"question {k} about {'sums' if k % 2 else 'poems'}" for k in range(40)]
+    past = Outcomes(prompts, ["a", "b"], rng.random((40, 2)), cost=rng.random((40, 2)), output_tokens=rng.random((40, 2)))
+    predictor = KnnPredictor(encoder).fit(past)
+    whole = predictor.predict(prompts)
+    monkeypatch.setattr("omnirouter.predictor.learned.SLICE", 7)
+    monkeypatch.setattr("omnirouter.predictor.encoded.BLOCK", 3)
+    calls: list[tuple[int, int]] = []
+    sliced = predictor.predict(prompts, progress=lambda done, total: calls.append((done, total)))
+    np.testing.assert_allclose(sliced.acc, whole.acc, atol=1e-6)
+    np.testing.assert_allclose(sliced.cost, whole.cost, rtol=1e-5)
+    np.testing.assert_allclose(sliced.output_tokens, whole.output_tokens, rtol=1e-5)  # type: ignore[arg-type]
+    assert calls == sorted(calls)
+    assert calls[-1] == (40, 40)
+    assert len(calls) >= 6

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from omnirouter.pool import Model, Pool
     from omnirouter.predictor import Prediction, Predictor
     from omnirouter.predictor.export import export_encoder
+    from omnirouter.predictor.finetune import finetune_encoder
     from omnirouter.problem import Audit, Problem
     from omnirouter.ranges import PriceRange, price_ranges
     from omnirouter.resources import Column, Resource
@@ -58,6 +59,7 @@ _HOMES = {
     "Verification": "verification",
     "evaluate": "evaluation",
     "export_encoder": "predictor.export",
+    "finetune_encoder": "predictor.finetune",
     "frontier": "curve",
     "price_ranges": "ranges",
     "solve": "solver",
@@ -92,6 +94,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "export_encoder",
+    "finetune_encoder",
     "frontier",
     "price_ranges",
     "solve",

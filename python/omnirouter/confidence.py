@@ -47,11 +47,12 @@ class Assurance:
     solved : Limits
         What the predicted spend and accuracy were held to.
     expectation : Expectation or None
-        Of the plan, or where there is none of the last plan that was tried; None where none was found at all.
+        Of the plan; None without one.
     n_solves : int
         Problems solved on the way.
     kept : bool
-        Whether there is a plan that keeps what was asked with this confidence.
+        Whether there is a plan that keeps what was asked with this confidence. False with a plan: time ran out, or a
+        callback stopped the search, before the limits were tight enough.
     """
 
     confidence: float
@@ -73,7 +74,10 @@ class Assurance:
                 f"a realised accuracy of {self.asked.min_accuracy:.4g} asks for a predicted one "
                 f"of {self.solved.min_accuracy:.4f}"
             )
-        tail = "" if self.kept else ", which no plan meets"
+        tail = ""
+        if not self.kept:
+            ended = "; the plan does not keep that, the search was ended"
+            tail = ", which no plan meets" if self.expectation is None else ended
         return f"with confidence {self.confidence:g}, {' and '.join(parts)}{tail}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -129,7 +133,6 @@ def solve_confidently(
     kept: tuple[Solution, Assurance] | None = None
     failed: Limits | None = None  # the tightest limits with a plan that is not good enough
     closed: tuple[Solution, Limits] | None = None  # the loosest without a plan
-    last: Expectation | None = None
     for n_solves in range(1, MOST_SOLVES + 1):
         solution = solve(limits.budget, limits.min_accuracy)
         if solution.assignment is None:
@@ -138,11 +141,11 @@ def solve_confidently(
                 break
             limits = limits.between(failed)
             continue
-        last = expect(solution)
-        over = 0.0 if budget is None else last.most_spend(confidence) - budget
-        under = 0.0 if min_accuracy is None else min_accuracy - last.least_accuracy(confidence)
+        expectation = expect(solution)
+        over = 0.0 if budget is None else expectation.most_spend(confidence) - budget
+        under = 0.0 if min_accuracy is None else min_accuracy - expectation.least_accuracy(confidence)
         if over <= 0 and under <= 0:
-            kept = solution, Assurance(confidence, asked, limits, last, n_solves, kept=True)
+            kept = solution, Assurance(confidence, asked, limits, expectation, n_solves, kept=True)
             close = (budget is None or -over <= NEAR_BUDGET * budget) and (min_accuracy is None or -under <= NEAR_FLOOR)
             if close or failed is None:
                 break
@@ -150,7 +153,7 @@ def solve_confidently(
             failed = limits
         if solution.status in (Status.TIME_LIMIT, Status.STOPPED):
             if kept is None:
-                return solution, Assurance(confidence, asked, limits, last, n_solves, kept=False)
+                return solution, Assurance(confidence, asked, limits, expectation, n_solves, kept=False)
             break
         if kept is not None:
             if kept[1].solved.near(failed):
@@ -167,7 +170,7 @@ def solve_confidently(
             f"no limit on predicted numbers was found that keeps the realised ones with confidence {confidence:g}; "
             "the predictions leave no room for it"
         )
-    return closed[0], Assurance(confidence, asked, closed[1], last, n_solves, kept=False)
+    return closed[0], Assurance(confidence, asked, closed[1], None, n_solves, kept=False)
 
 
 def _tightened(limits: Limits, asked: Limits, over: float, under: float, *, hurry: float) -> Limits:

@@ -18,6 +18,7 @@ from omnirouter.solution import Solution
 __all__ = ["Expectation", "Total", "TrackRecord"]
 
 ROWS = 20_000  # of the history; more would not make the margins smaller by anything that counts
+DOUBT = 2.0  # standard errors by which the variance of spend may be larger than it was seen to be
 PULL = 30.0  # what was decided of all models counts as this many decisions for each of them
 
 
@@ -195,7 +196,7 @@ def _accuracy(
     models, expected, seen = _observed(acc, scores, decided)
     count = np.bincount(models, minlength=m)
     off = seen - expected
-    common = off.mean()
+    common = off.sum() / (len(off) + PULL)  # that of no model is believed from a few
     correction = (np.bincount(models, weights=off, minlength=m) + PULL * common) / (count + PULL)
     left = (off - correction[models]) ** 2
     spread = (np.bincount(models, weights=left, minlength=m) + PULL * left.mean()) / (count + PULL)
@@ -238,7 +239,9 @@ def _spend(
     left = (seen - ratio[models] * expected) ** 2
     spread_common = left.sum() / (expected**2).sum()
     spread = (sums(left) + PULL * usual_square * spread_common) / (squares + PULL * usual_square)
-    spread = np.maximum(spread, _relative_spread(cost, paid))
+    # Few decisions with rare dear answers tell their spread badly: its upper bound, by how it varies itself.
+    doubt = 1 + DOUBT * math.sqrt((left**2).sum()) / left.sum() if left.sum() > 0 else 1.0
+    spread = doubt * np.maximum(spread, _relative_spread(cost, paid))
     by_model = np.bincount(plan, weights=taken, minlength=m)
     own = by_model**2 * spread * squares / (total + PULL * usual) ** 2
     shared = (by_model @ (PULL * usual / (total + PULL * usual))) ** 2 * spread_common * (expected**2).sum()

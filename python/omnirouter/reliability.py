@@ -67,14 +67,14 @@ class Reliability:
         predictor : LearnedPredictor
             Fitted on the history.
         history : History
-            Of at least two different prompts, as equal ones share a fold.
+            Of at least two different prompts, as equal ones are held out together.
         """
         held = predictor.held_out_ or hold_out(predictor, history, predictor.encoder_)
         seen, expected = history.take(held.rows), held.expected
         amounts = {"cost": (expected.cost, seen.paid)}
         if expected.output_tokens is not None:
             amounts["output_tokens"] = (expected.output_tokens, seen.amounts["output_tokens"])
-        return cls.of(history.models, np.clip(expected.acc, 0.0, 1.0), seen.acc, held.fold, amounts)
+        return cls.of(history.models, np.clip(expected.acc, 0.0, 1.0), seen.acc, amounts)
 
     @classmethod
     def of(
@@ -82,7 +82,6 @@ class Reliability:
         models: tuple[str, ...],
         acc: NDArray[np.floating],
         scores: NDArray[np.floating],
-        fold: NDArray[np.int64],
         amounts: Mapping[str, tuple[NDArray[np.floating], NDArray[np.floating]]],
     ) -> Reliability:
         """Compare out-of-fold predictions with outcomes.
@@ -93,12 +92,13 @@ class Reliability:
             Names of the m models.
         acc, scores : (h, m) float
             Predicted and observed, NaN where not.
-        fold : (h,) int64
-            Fold of each row.
         amounts : mapping
             Predicted and observed (h, m) of ``"cost"`` and, where known, ``"output_tokens"``.
         """
         scores = np.where(np.isnan(acc), np.nan, scores)
+        # Folds of their own: in those of the predictions, a fold's mean is low where that of the others is high, and maps
+        # learned from the others would be blamed for it.
+        fold = np.random.default_rng(0).permutation(len(acc)) % FOLDS
         calibrated = cross_calibrated(acc, scores, fold)
         return cls(
             Calibration.fit(acc, scores),
@@ -138,7 +138,7 @@ class Reliability:
         scores = np.block([[record.scores, unseen], [nothing, history.acc]])
         paid = np.block([[record.paid, unseen], [nothing, history.paid]])
         models = (*predictor.models, *history.models)
-        joined = Reliability.of(models, acc, scores, np.arange(len(acc)) % FOLDS, {"cost": (cost, paid)})
+        joined = Reliability.of(models, acc, scores, {"cost": (cost, paid)})
         tokens = self.quantiles.get("output_tokens")
         if tokens is not None and held.output_tokens is not None:
             own = np.full((len(history), 1), np.nan) if written is None else written

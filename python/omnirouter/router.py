@@ -34,6 +34,7 @@ __all__ = ["Router", "Routing"]
 
 MANIFEST = "router.json"
 FORMAT = 2
+TICK = 1e-6  # seconds that a solve gets at least, where others have used the time
 
 
 class Router:
@@ -269,7 +270,7 @@ class Router:
             objective=objective,
         )
         prediction = self.predictor.predict(texts, progress=progress)
-        end = None if time_limit is None else time.monotonic() + time_limit
+        start = time.monotonic()
 
         def solved(budget: float | None, min_accuracy: float | None) -> Solution:
             return solve(
@@ -282,7 +283,7 @@ class Router:
                 allowed=allowed,
                 objective=objective,
                 rel_gap=rel_gap,
-                time_limit=None if end is None else max(end - time.monotonic(), 0.0),
+                time_limit=time_limit and max(start + time_limit - time.monotonic(), min(time_limit, TICK)),
                 threads=threads,
                 seed=seed,
                 callback=callback,
@@ -349,7 +350,7 @@ class Router:
 
     @classmethod
     def load(cls, folder: str | Path, *, threads: int = 0) -> Router:
-        """Open a saved router; needs onnxruntime, tokenizers and numpy only.
+        """Open a saved router; needs onnxruntime, tokenizers and numpy only, and faiss for a large history.
 
         Parameters
         ----------

@@ -181,6 +181,20 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--int8", action="store_true", help="quantise to 8 bits: a quarter of the size, faster, less exact")
     _json(export)
 
+    tune = add(
+        "finetune-encoder",
+        "train a sentence-transformers model on past outcomes; written only where that helps (else exit code 1)",
+        "finetune-encoder history.parquet sentence-transformers/all-MiniLM-L6-v2 tuned/",
+        commands.finetune_encoder,
+    )
+    tune.add_argument("history", type=Path, help="table of outcomes, a fifth of which judges")
+    tune.add_argument("base", help="folder or hub name of a sentence-transformers model")
+    tune.add_argument("out", type=Path, help="folder of the encoder, for fit --encoder")
+    tune.add_argument("--split", help="use only the rows of this split")
+    tune.add_argument("--steps", type=int, default=200, help="steps of training")
+    tune.add_argument("--seed", type=int, default=0, help="of the fifth that judges, the batches and dropout")
+    _json(tune)
+
     frontier = add("frontier", "solve for a range of budgets", "frontier acc.npy cost.npy -o curve.png", commands.frontier)
     frontier.add_argument("acc", type=Path, help="(n, m) .npy file of expected accuracies")
     frontier.add_argument("cost", type=Path, help="(n, m) .npy file of expected costs")

@@ -20,6 +20,7 @@ from omnirouter.outcomes.writing import replacing
 from omnirouter.pool import Pool
 from omnirouter.predictor.export import EXPORT_FILE
 from omnirouter.predictor.export import export_encoder as export
+from omnirouter.predictor.finetune import finetune_encoder as finetune
 from omnirouter.problem import Problem
 from omnirouter.problem_files import describe_problem, read_array, read_problem
 from omnirouter.router import MANIFEST, Router, Routing
@@ -27,7 +28,7 @@ from omnirouter.solution import Solution
 from omnirouter.solver import solve_problem
 from omnirouter.verification import verify as verify_plan
 
-__all__ = ["demo", "evaluate", "export_encoder", "fit", "frontier", "route", "solve", "verify"]
+__all__ = ["demo", "evaluate", "export_encoder", "finetune_encoder", "fit", "frontier", "route", "solve", "verify"]
 
 LIMITS = ("budget", "min_accuracy", "objective")
 
@@ -184,6 +185,20 @@ def export_encoder(arguments: argparse.Namespace) -> bool:
         made = export(arguments.model, arguments.out, int8=arguments.int8, progress=progress)
     print(json.dumps(made.to_dict()) if arguments.json else made.in_words())
     return True
+
+
+def finetune_encoder(arguments: argparse.Namespace) -> bool:
+    """``omnirouter finetune-encoder``."""
+    check_folder(arguments.out, (EXPORT_FILE,))
+    outcomes = Outcomes.read(arguments.history)
+    if arguments.split is not None:
+        outcomes = outcomes.select(split=arguments.split)
+    with report.progress("training", quiet=arguments.json) as progress:
+        found = finetune(
+            outcomes, arguments.base, arguments.out, steps=arguments.steps, seed=arguments.seed, progress=progress
+        )
+    print(json.dumps(found.to_dict()) if arguments.json else found.in_words())
+    return found.kept
 
 
 def frontier(arguments: argparse.Namespace) -> bool:

@@ -15,6 +15,7 @@ from omnirouter.predictor.neighbours import unit_rows
 __all__ = ["SURFACE", "Encoded", "encode", "surface_features"]
 
 SURFACE = ("log_bytes", "digits", "capitals", "symbols", "lines", "other_bytes")
+BLOCK = 1024  # texts counted at once
 CODE_SYMBOLS = b"{}[]()<>=;_+*/\\^$#|&%"
 
 
@@ -70,6 +71,14 @@ def surface_features(texts: Sequence[str]) -> NDArray[np.float32]:
     >>> surface_features(["1 + 1 = 2"]).round(2).tolist()[0][:4]
     [2.299999952316284, 0.33000001311302185, 0.0, 0.2199999988079071]
     """
+    features = np.empty((len(texts), len(SURFACE)), dtype=np.float32)
+    for start in range(0, len(texts), BLOCK):
+        features[start : start + BLOCK] = _surface(texts[start : start + BLOCK])
+    return features
+
+
+def _surface(texts: Sequence[str]) -> NDArray[np.float64]:
+    """`surface_features` of a block of texts; it takes 20 bytes of memory per byte of text."""
     raw = [text.encode("utf-8", errors="replace") for text in texts]
     size = np.array([len(text) for text in raw], dtype=np.int64)
     kinds = np.frombuffer(b"".join(raw), dtype=np.uint8)
@@ -78,8 +87,7 @@ def surface_features(texts: Sequence[str]) -> NDArray[np.float32]:
     counts = np.bincount(owner * len(SURFACE) + kinds, minlength=len(raw) * len(SURFACE)).reshape(len(raw), -1)
     result = counts / np.maximum(size, 1)[:, None]
     result[:, 0] = np.log1p(size)
-    features: NDArray[np.float32] = result.astype(np.float32)
-    return features
+    return result
 
 
 def _kinds() -> NDArray[np.uint8]:

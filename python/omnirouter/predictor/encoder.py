@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,8 @@ class Encoder:
 
     Notes
     -----
-    The same text gives the same vector whatever the other texts are, up to float32 rounding (1e-6). Texts are
+    The same text gives the same vector whatever the other texts are, up to float32 rounding (1e-6); an int8
+    graph scales activations by batch, so its vectors move a little (cosine about .99). Texts are
     sorted by length and padded batch by batch, so that little work goes into padding. A text of more than 64
     characters per usable token is cut there before tokenising, so that one huge text cannot stall a batch.
     """
@@ -167,7 +169,7 @@ class Encoder:
             encodings = self._tokenizer.encode_batch_fast([self.config.prefix + texts[i][:cut] for i in chunk])
             ids = [encoding.ids for encoding in encodings]
             for i, encoding in zip(chunk, encodings, strict=True):
-                count = len(encoding.ids) + sum(len(part.ids) for part in encoding.overflowing)
+                count = len(encoding) + sum(map(len, encoding.overflowing))
                 tokens[i] = count * max(1.0, len(texts[i]) / cut)
             order = sorted(range(len(chunk)), key=lambda c: -len(ids[c]))
             while order:
@@ -187,7 +189,7 @@ class Encoder:
     def _run(self, ids: list[list[int]], longest: int) -> NDArray[np.float32]:
         mask = np.arange(longest) < np.array([len(row) for row in ids])[:, None]
         padded = np.zeros(mask.shape, dtype=np.int64)
-        padded[mask] = np.concatenate([np.asarray(row, dtype=np.int64) for row in ids])
+        padded[mask] = np.fromiter(chain.from_iterable(ids), np.int64, int(mask.sum()))
         values = {"input_ids": padded, "attention_mask": mask, "token_type_ids": np.zeros_like(padded)}
         feed = {name: values[name].astype(dtype) for name, dtype in self._inputs.items()}
         output: NDArray[np.float32] = self._session.run([self._output], feed)[0]

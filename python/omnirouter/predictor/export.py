@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -201,6 +202,8 @@ def _quiet() -> Iterator[None]:
     """No progress bars and warnings of the libraries below; ours are enough."""
     logs = require("transformers.utils.logging", extra="train")
     level, bars = logs.get_verbosity(), logs.is_progress_bar_enabled()
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # onnxruntime's quantisation warns through the root logger
     logs.set_verbosity_error()
     logs.disable_progress_bar()
     try:
@@ -208,6 +211,7 @@ def _quiet() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
+        logging.disable(disabled)
         logs.set_verbosity(level)
         if bars:
             logs.enable_progress_bar()

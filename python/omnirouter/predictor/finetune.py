@@ -53,8 +53,8 @@ class FinetuneReport:
 
     @property
     def kept(self) -> bool:
-        """Whether the gain was more than its standard error."""
-        return self.before - self.after > self.error
+        """Whether the gain was more than two of its standard errors."""
+        return self.before - self.after > 2 * self.error
 
     def to_dict(self) -> dict[str, Any]:
         """Fields that JSON can hold."""
@@ -82,7 +82,7 @@ def finetune_encoder(
 
     A step takes a batch of prompts and ranks its pairs: the cosine of two prompts shall grow with their
     `agreement` (CoSENT loss). A fifth of the prompts is held out; the trained encoder is written only where its
-    neighbours predict their scores better than the base encoder's, by more than the standard error.
+    neighbours predict their scores better than the base encoder's, by more than two standard errors.
 
     Parameters
     ----------
@@ -189,7 +189,9 @@ def neighbour_scores(
     settings = KnnPredictor()
     indices, similarity = Neighbours(known).search(asked, settings.k)
     weights = weights_of(similarity, settings.sharpness)
-    return shrunk_mean(acc.astype(np.float32), indices, weights, np.nanmean(acc, axis=0), settings.shrinkage)
+    count, total = (~np.isnan(acc)).sum(axis=0), np.nansum(acc, axis=0)
+    mean = (total + settings.shrinkage * total.sum() / count.sum()) / (count + settings.shrinkage)
+    return shrunk_mean(acc.astype(np.float32), indices, weights, mean, settings.shrinkage)
 
 
 def log_loss(acc: NDArray[np.float64], predicted: NDArray[np.float64]) -> NDArray[np.float64]:

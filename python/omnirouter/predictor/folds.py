@@ -133,7 +133,7 @@ def hold_out(predictor: LearnedPredictor, history: History, encoder: Encoder) ->
     rows = np.unique(np.linspace(0, len(history) - 1, min(len(history), HELD_ROWS)).astype(np.int64))
     wanted = np.zeros(len(history), dtype=np.bool_)
     wanted[rows] = True
-    return HeldOut(rows, fold[rows], _expect_held(predictor, history, encoder, fold, wanted))
+    return HeldOut(rows, _expect_held(predictor, history, encoder, fold, wanted))
 
 
 def _expect_held(

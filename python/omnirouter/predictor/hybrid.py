@@ -122,7 +122,6 @@ class HybridPredictor(LearnedPredictor):
 
         self.held_out_ = HeldOut(
             rows,
-            folds[0],
             Expected(
                 acc=self._held_out_acc([part[0] for part in acc], history.acc, folds[0]),
                 cost=self.cost_stack_([part[0] for part in cost]),

@@ -24,6 +24,7 @@ from omnirouter.predictor.newcomer import Newcomer
 
 __all__ = ["LearnedPredictor"]
 
+SLICE = 8192  # prompts encoded and predicted at once
 Self = TypeVar("Self", bound="LearnedPredictor")
 
 
@@ -165,14 +166,20 @@ class LearnedPredictor(ABC):
         prompts : sequence of str
             At least one, none empty.
         progress : callable, optional
-            Called as ``progress(done, total)`` while the prompts are encoded.
+            Called as ``progress(done, total)`` with the prompts that are done or at least encoded.
 
         Returns
         -------
         Prediction
+
+        Notes
+        -----
+        Prompts go through encoder and predictor in slices, so that memory does not grow with their number and
+        progress goes on where the predictor, not the encoder, is what takes long.
         """
         self._check_fitted()
-        expected = self.expect(encode(self.encoder_, check_prompts(prompts), progress=progress))
+        texts = check_prompts(prompts)
+        expected = Expected.joined([self._expect_slice(texts, start, progress) for start in range(0, len(texts), SLICE)])
         written = expected.output_tokens
         return Prediction(
             acc=np.clip(expected.acc, 0.0, 1.0).astype(np.float32),
@@ -180,6 +187,14 @@ class LearnedPredictor(ABC):
             models=self.models,
             output_tokens=None if written is None else written.astype(np.float32),
         )
+
+    def _expect_slice(self, texts: Sequence[str], start: int, progress: Progress | None) -> Expected:
+        def report(done: int, _: int) -> None:
+            assert progress is not None
+            progress(start + done, len(texts))
+
+        part = texts[start : start + SLICE]
+        return self.expect(encode(self.encoder_, part, progress=None if progress is None else report))
 
     def expect(self, encoded: Encoded) -> Expected:
         """Predict by encoded prompts."""

@@ -99,12 +99,9 @@ class HeldOut:
     ----------
     rows : (r,) int64
         Rows of the history.
-    fold : (r,) int64
-        Fold of each of them; those of other folds were learned from.
     expected : Expected
         Of the r rows.
     """
 
     rows: NDArray[np.int64]
-    fold: NDArray[np.int64]
     expected: Expected

@@ -15,7 +15,7 @@ from omnirouter.predictor.index import PROBES, Index
 
 __all__ = ["Neighbours", "shrunk_mean", "unit_rows", "weights_of"]
 
-LARGE = 200_000  # rows of a history from which an index proposes candidates, see docs/decisions.md
+LARGE = 100_000  # rows of a history from which an index proposes candidates, see docs/decisions.md
 QUERY_BLOCK = 256
 HISTORY_BLOCK = 16_384  # a block of similarities is then at most 16 MB
 CHUNKS = 64  # per block of similarities; see _floor

@@ -25,7 +25,7 @@ const NUDGE: f64 = 1e-10;
 /// Pairs that are priced at once.
 pub(crate) const STRETCH: usize = 1024;
 /// How far a key may be behind its row's cheapest pair through rounding.
-const KEY_TOLERANCE: f64 = 1e-12;
+pub(crate) const KEY_TOLERANCE: f64 = 1e-12;
 
 /// How an ascent ended.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,7 +11,7 @@ use crate::dense::DenseOracle;
 use crate::error::InputError;
 use crate::ladder::Ladder;
 use crate::many::{Close, Look, Seen};
-use crate::newton::{Place, Sample};
+use crate::newton::{Curvature, Place, Sample};
 use crate::oracle::{DualOracle, Goal, Interrupted, Progress, Screen, Watch};
 use crate::owned::OwnedProblem;
 use crate::pass::{Data, Names};
@@ -26,13 +26,11 @@ use crate::solution::relative_gap;
 const SAMPLE: usize = 2_048;
 const SAMPLE_PER_LIMIT: usize = 32;
 /// Queries of the sample that is climbed from zero prices.
-const FIRST_SAMPLE: usize = 512;
-/// Newton steps for a budget on the sample, and after what all rows use is known.
-const STEPS: usize = 4;
+const FIRST_SAMPLE: usize = 256;
 /// What is left to gain on the sample that is not worth a step, in gaps.
 const ENOUGH: f64 = 1e-4;
-/// Reads for all budgets, the first of which only corrects: rows per limit among which a plan is made.
-const CLOSE: [usize; 4] = [0, 64, 128, 256];
+/// Reads for all budgets that are not proven yet, and the rows per limit among which a plan is made.
+const CLOSE: [usize; 3] = [128, 128, 256];
 /// Gaps below this are left to single solves: here every query of a batch counts.
 const LEAST_GAP: f64 = 1e-6;
 
@@ -149,7 +147,7 @@ fn draw(
     let budgets = match wanted {
         Wanted::Budgets(budgets) => budgets.to_vec(),
         Wanted::Spread(points) => {
-            let (least, most) = ladder.ends(&drawing.ground);
+            let (least, most) = ladder.ends();
             spread(least, most, points)
         }
     };
@@ -212,7 +210,7 @@ impl Ground<'_> {
         line.used.iter().zip(&self.share).zip(&place.used).map(|((all, share), used)| all * share - used).collect()
     }
 
-    /// Moves prices to where all rows use what they are left, as far as the sample can tell with what all use beyond it.
+    /// Climbs on the sample, towards where it uses its share of the limits less what all rows use `beyond` it.
     pub(crate) fn climbed(
         &self,
         place: Place,
@@ -224,28 +222,6 @@ impl Ground<'_> {
         let left: Vec<f64> = self.of_sample(limits).iter().zip(beyond).map(|(limit, beyond)| limit - beyond).collect();
         let enough = self.enough(&place, &left);
         self.sample.climb(place, &left, held, steps, enough)
-    }
-
-    /// What a line uses beyond all limits but the budget, at their prices.
-    pub(crate) fn paid(&self, line: &Line) -> f64 {
-        let others = (0..line.prices.len()).filter(|&k| k != self.at);
-        others.map(|k| line.prices[k] * (line.used[k] - self.data.limits.values[k])).sum()
-    }
-
-    /// What all rows use too much, in the units of the sample.
-    fn over(&self, line: &Line, limits: &[f64]) -> Vec<f64> {
-        line.used.iter().zip(limits).zip(&self.share).map(|((used, limit), share)| (used - limit) * share).collect()
-    }
-
-    /// How far behind the second choice may be in about so many rows per limit; negative for none.
-    fn slack(&self, place: &Place, close: usize) -> f64 {
-        let wanted = (close * place.prices.len()) as f64 / self.data.problem.n_queries as f64;
-        let share = place.share_close(self.sample.data.problem.n_queries).max(1e-3);
-        if close > 0 {
-            place.width * (wanted / share).min(1.0)
-        } else {
-            -1.0
-        }
     }
 
     /// The best plan at hand within some limits, and the best bound, where these prove enough.
@@ -266,14 +242,21 @@ impl Ground<'_> {
 }
 
 impl Drawing<'_> {
-    /// Reads all rows at some prices.
-    pub(crate) fn lines(&mut self, prices: Vec<Vec<f64>>) -> Result<Vec<Line>, Interrupted> {
-        let looks = prices.into_iter().map(|prices| Look { prices, slack: -1.0 }).collect();
-        Ok(self.look(looks)?.into_iter().map(|(line, _)| line).collect())
+    /// Reads all rows at some prices; the widths say which rows tell how usage answers to them.
+    pub(crate) fn places(&mut self, looks: Vec<Look>) -> Result<Vec<(Line, Place)>, Interrupted> {
+        self.passes += 1;
+        let (data, n_limits) = (self.ground.data, self.ground.share.len());
+        let show = |sum: &mut Curvature, row: &Close<'_>| sum.add(data, row);
+        let empty = || Curvature::flat(n_limits);
+        let found = data.look(self.pool, &looks, self.watch, empty, show, Curvature::append)?;
+        let place = |(look, (seen, curvature)): (Look, (Seen, Curvature))| {
+            (Line::new(data, look.prices.clone(), &seen), Place::new(look, &seen, curvature))
+        };
+        Ok(looks.into_iter().zip(found).map(place).collect())
     }
 
     /// The same, with the rows in which the choice is closest.
-    fn look(&mut self, looks: Vec<Look>) -> Result<Vec<(Line, Near)>, Interrupted> {
+    fn near(&mut self, looks: Vec<Look>) -> Result<Vec<(Line, Near)>, Interrupted> {
         self.passes += 1;
         let data = self.ground.data;
         let show = |near: &mut Near, row: &Close<'_>| near.take(data, row);
@@ -287,38 +270,60 @@ impl Drawing<'_> {
 
     fn points(&mut self, budgets: &[f64], ladder: &Ladder) -> Result<Vec<Option<CurvePoint>>, Interrupted> {
         let limits: Vec<Vec<f64>> = budgets.iter().map(|&budget| self.ground.limits(budget)).collect();
-        let ground = &self.ground;
-        let climbed = self.pool.each(budgets.len(), |s| {
-            let (place, beyond) = ladder.nearest(ground, budgets[s])?;
-            Some((s, ground.climbed(place.clone(), &limits[s], &beyond, None, STEPS)?))
-        });
-        let mut pending: Vec<(usize, Place)> = climbed.into_iter().flatten().collect();
+        let mut pending: Vec<(usize, Vec<f64>, &Place)> = Vec::new();
+        for (s, &budget) in budgets.iter().enumerate() {
+            pending.extend(ladder.at(&self.ground, budget).map(|(prices, rung)| (s, prices, rung)));
+        }
         let (mut lines, mut plans): (Vec<Line>, Vec<Plan>) = (ladder.lines().cloned().collect(), Vec::new());
         let mut points = vec![None; budgets.len()];
         for close in CLOSE {
             if pending.is_empty() {
                 break;
             }
-            let look = |(_, place): &(usize, Place)| Look {
-                prices: place.prices.clone(),
-                slack: self.ground.slack(place, close),
+            let n = self.ground.data.problem.n_queries;
+            let look = |(_, prices, rung): &(usize, Vec<f64>, &Place)| Look {
+                prices: prices.clone(),
+                slack: rung.width_of(n, close * prices.len(), n),
             };
-            let found = self.look(pending.iter().map(look).collect())?;
+            let looks: Vec<Look> = pending.iter().map(look).collect();
+            let slack: Vec<f64> = looks.iter().map(|look| look.slack).collect();
+            let found = self.near(looks)?;
             let ground = &self.ground;
-            if close > 0 {
-                let finished = self.pool.each(found.len(), |i| finish(ground, &found[i], &limits[pending[i].0]));
-                plans.extend(finished.into_iter().flatten());
+            if std::env::var("DBG").is_ok() {
+                for (i, (line, _)) in found.iter().enumerate() {
+                    let r: Vec<i64> = line
+                        .used
+                        .iter()
+                        .zip(&limits[pending[i].0])
+                        .zip(&line.prices)
+                        .map(|((u, l), p)| if *p > 0.0 { (u - l) as i64 } else { 0 })
+                        .collect();
+                    eprintln!(
+                        "resid {:.2} lam {:.3e} {:?} B {:.2e}",
+                        limits[pending[i].0][0],
+                        line.prices[0],
+                        r,
+                        line.used[0] / limits[pending[i].0][0] - 1.0
+                    );
+                }
             }
-            // What is used too much is now little beside what a sample can tell, so the curvature alone answers.
-            for ((s, place), (line, _)) in pending.iter_mut().zip(&found) {
-                place.prices = place.moved(&ground.over(line, &limits[*s]));
+            let finished = self.pool.each(found.len(), |i| finish(ground, &found[i], slack[i], &limits[pending[i].0]));
+            plans.extend(finished.into_iter().flatten());
+            // What is used too much is little by now, so the curvature alone answers.
+            for ((s, prices, rung), (line, _)) in pending.iter_mut().zip(&found) {
+                *prices = rung.moved(prices, &over(line, &limits[*s]));
             }
             lines.extend(found.into_iter().map(|(line, _)| line));
             points = limits.iter().map(|limits| ground.best(&lines, &plans, limits)).collect();
-            pending.retain(|&(s, _)| points[s].is_none());
+            pending.retain(|&(s, ..)| points[s].is_none());
             let done = points.iter().flatten().count();
             self.watch.report(&Progress { phase: "curve", queries: done, bound: f64::NAN, objective: f64::NAN })?;
         }
         Ok(points)
     }
+}
+
+/// What is used too much.
+pub(crate) fn over(line: &Line, limits: &[f64]) -> Vec<f64> {
+    line.used.iter().zip(limits).map(|(used, limit)| used - limit).collect()
 }

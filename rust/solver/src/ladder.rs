@@ -2,15 +2,19 @@
 
 use crate::ascent::{Ascended, Ascent};
 use crate::curve::{Drawing, Ground};
+use crate::many::Look;
 use crate::newton::Place;
 use crate::oracle::Interrupted;
+use crate::path::{between, Rung};
 use crate::point::Line;
 use crate::rows::{Rows, Scale};
 
 /// From one price of the budget to the next.
-const RUNG: f64 = 2.0;
+const RUNG: f64 = 1.6;
 /// Rungs to either side, at most.
-const MOST_RUNGS: usize = 40;
+const MOST_RUNGS: usize = 60;
+/// Rows that say how usage answers to prices.
+const ANSWERING: usize = 2_500;
 /// Newton steps per rung; the first place is farther away.
 const STEPS: usize = 3;
 const FIRST_STEPS: usize = 12;
@@ -26,10 +30,9 @@ const FARTHEST: f64 = 8.0;
 /// What the objective may count where it should count for nothing beside the budget, in gaps.
 const NOTHING: f64 = 0.01;
 
-/// Places of the sample, the price of the budget falling, and what all rows say there.
+/// Rungs, the price of the budget falling.
 pub(crate) struct Ladder {
-    places: Vec<Place>,
-    lines: Vec<Line>,
+    rungs: Vec<Rung>,
     /// What all rows say where the budget, or the objective, counts for nothing.
     proofs: Vec<Line>,
 }
@@ -57,12 +60,12 @@ impl Ladder {
         places.reverse();
         places.push(start);
         places.extend(falling);
-        let ends = [(End::Least, &places[0]), (End::Best, &places[places.len() - 1])];
-        let proofs = ends.map(|(end, place)| end.proof(&drawing.ground, place));
-        let prices = places.iter().map(|place| place.prices.clone()).chain(proofs).collect();
-        let mut lines = drawing.lines(prices)?;
-        let proofs = lines.split_off(places.len());
-        let mut ladder = Self { places, lines, proofs };
+        let proofs = [
+            End::Least.proof(&drawing.ground, &places[0]),
+            End::Best.proof(&drawing.ground, &places[places.len() - 1]),
+        ];
+        let (rungs, proofs) = rungs(drawing, places, proofs.to_vec())?;
+        let mut ladder = Self { rungs, proofs };
         if range.is_none() && !(ladder.reach(drawing, End::Least)? && ladder.reach(drawing, End::Best)?) {
             return Ok(None);
         }
@@ -72,53 +75,48 @@ impl Ladder {
     /// Moves an end until it is proven to lack no more than the gap. False where that does not come about.
     fn reach(&mut self, drawing: &mut Drawing<'_>, end: End) -> Result<bool, Interrupted> {
         for _ in 0..MOVES {
-            let (ground, at) = (&drawing.ground, if end == End::Least { 0 } else { self.places.len() - 1 });
-            let proof = &self.proofs[usize::from(end == End::Best)];
-            let lacks = end.lacks(ground, &self.lines[at], proof) / ground.rel_gap;
+            let (ground, len) = (&drawing.ground, self.rungs.len());
+            let (at, before) = if end == End::Least { (0, 1) } else { (len - 1, len.wrapping_sub(2)) };
+            let rung = &self.rungs[at];
+            let lacks = end.lacks(ground, &rung.line, &self.proofs[usize::from(end == End::Best)]) / ground.rel_gap;
             if lacks <= 1.0 {
-                return Ok(self.lines[0].used[ground.at] > 0.0);
+                return Ok(self.rungs[0].uses > 0.0);
             }
             // What an end lacks changes with the square of the price.
-            let farther = (lacks / LACKS).sqrt().min(FARTHEST);
-            let place = &self.places[at];
-            let beyond = ground.beyond(place, &self.lines[at]);
-            let before = if end == End::Least { self.places.get(1) } else { self.places.get(at.wrapping_sub(1)) };
-            let Some(place) = rung(ground, place, before, end.factor(farther), &beyond) else { return Ok(false) };
-            let mut lines = drawing.lines(vec![place.prices.clone(), end.proof(&drawing.ground, &place)])?;
-            self.proofs.extend(lines.pop());
-            let (last, len) = (self.proofs.len() - 1, self.places.len());
+            let farther = end.factor((lacks / LACKS).sqrt().min(FARTHEST));
+            let before = self.rungs.get(before).map(|rung| &rung.sampled);
+            let beyond = ground.beyond(&rung.sampled, &rung.line);
+            let Some(place) = step(ground, &rung.sampled, before, farther, &beyond) else { return Ok(false) };
+            let proof = end.proof(ground, &place);
+            let (rungs, mut proofs) = rungs(drawing, vec![place], vec![proof])?;
+            self.proofs.extend(proofs.pop());
+            let last = self.proofs.len() - 1;
             self.proofs.swap(usize::from(end == End::Best), last);
-            self.lines.splice(if end == End::Least { 0..0 } else { len..len }, lines);
-            self.places.insert(if end == End::Least { 0 } else { len }, place);
+            self.rungs.splice(if end == End::Least { 0..0 } else { len..len }, rungs);
         }
         Ok(false)
     }
 
-    /// What is used of the budget at the two ends, had the other limits been met.
-    pub(crate) fn ends(&self, ground: &Ground<'_>) -> (f64, f64) {
-        let used = |line: &Line| line.used[ground.at] + ground.paid(line) / line.prices[ground.at];
-        (used(&self.lines[0]), used(&self.lines[self.lines.len() - 1]))
+    /// The least budget and the largest that matter.
+    pub(crate) fn ends(&self) -> (f64, f64) {
+        (self.rungs[0].uses, self.rungs[self.rungs.len() - 1].uses)
     }
 
     /// Every line, for the bounds.
     pub(crate) fn lines(&self) -> impl Iterator<Item = &Line> {
-        self.lines.iter().chain(&self.proofs)
+        self.rungs.iter().map(|rung| &rung.line).chain(&self.proofs)
     }
 
-    /// The place where about so much is used, and by how much all rows use more there than the sample says.
-    pub(crate) fn nearest(&self, ground: &Ground<'_>, budget: f64) -> Option<(&Place, Vec<f64>)> {
-        let used = |at: usize| self.lines[at].used[ground.at];
-        let distance = |&at: &usize| (used(at) / budget).ln().abs();
-        let nearest = (0..self.places.len()).min_by(|a, b| distance(a).total_cmp(&distance(b)))?;
-        let beyond = |at: usize| ground.beyond(&self.places[at], &self.lines[at]);
-        // What lies between two rungs is between what they say.
-        let other = if used(nearest) < budget { nearest + 1 } else { nearest.wrapping_sub(1) };
-        let mut out = beyond(nearest);
-        if other < self.places.len() && (used(nearest) - budget) * (used(other) - budget) < 0.0 {
-            let way = (budget / used(nearest)).ln() / (used(other) / used(nearest)).ln();
-            out.iter_mut().zip(beyond(other)).for_each(|(near, far)| *near += way * (far - *near));
-        }
-        Some((&self.places[nearest], out))
+    /// Prices for a budget, and a place near by that says how usage answers to them. `None` beyond the ladder.
+    pub(crate) fn at(&self, ground: &Ground<'_>, budget: f64) -> Option<(Vec<f64>, &Place)> {
+        let after = self.rungs.partition_point(|rung| rung.uses < budget);
+        let (Some(high), Some(low)) = (self.rungs.get(after), self.rungs.get(after.wrapping_sub(1))) else {
+            let rung = self.rungs.iter().find(|rung| rung.uses == budget)?;
+            return Some((rung.prices.clone(), &rung.place));
+        };
+        let prices = between(low, high, ground.at, budget);
+        let nearer_to_low = budget - low.uses < high.uses - budget;
+        Some((prices, if nearer_to_low { &low.place } else { &high.place }))
     }
 }
 
@@ -148,7 +146,10 @@ impl End {
     /// What a line at this end lacks, relative to what it has, given the line of the proof.
     fn lacks(self, ground: &Ground<'_>, line: &Line, proof: &Line) -> f64 {
         let k = ground.at;
-        let (limits, paid) = (ground.limits(0.0), ground.paid(line));
+        let limits = ground.limits(0.0);
+        // What is used beyond other limits is worth what they cost.
+        let over = |l: usize| line.prices[l] * (line.used[l] - limits[l]);
+        let paid: f64 = (0..limits.len()).filter(|&l| l != k).map(over).sum();
         let (has, least) = match self {
             Self::Least => {
                 let least = (proof.bound(&limits) - ground.most_own()) / proof.prices[k];
@@ -158,6 +159,24 @@ impl End {
         };
         (has - least) / has.abs()
     }
+}
+
+/// What all rows say at some places of the sample, and at some other prices.
+fn rungs(
+    drawing: &mut Drawing<'_>,
+    places: Vec<Place>,
+    proofs: Vec<Vec<f64>>,
+) -> Result<(Vec<Rung>, Vec<Line>), Interrupted> {
+    let ground = &drawing.ground;
+    let sampled = ground.sample.data.problem.n_queries;
+    let n = ground.data.problem.n_queries;
+    let look = |place: &Place| Look { prices: place.prices.clone(), slack: place.width_of(sampled, ANSWERING, n) };
+    let looks = places.iter().map(look).chain(proofs.into_iter().map(|prices| Look { prices, slack: -1.0 }));
+    let looks = looks.collect();
+    let mut found = drawing.places(looks)?;
+    let proofs = found.split_off(places.len()).into_iter().map(|(line, _)| line).collect();
+    let rungs = places.into_iter().zip(found);
+    Ok((rungs.map(|(sampled, (line, place))| Rung::new(&drawing.ground, sampled, line, place)).collect(), proofs))
 }
 
 /// Rungs from a place to one end of a range of use, or to where the budget stops to matter.
@@ -178,7 +197,7 @@ fn side(
             break;
         }
         let before = places.len().checked_sub(2).map(|at| &places[at]);
-        let Some(next) = rung(ground, place, before, end.factor(RUNG), &beyond) else { return Ok(None) };
+        let Some(next) = step(ground, place, before, end.factor(RUNG), &beyond) else { return Ok(None) };
         let gained = match end {
             End::Least => (place.used[k] - next.used[k]) / next.used[k].abs(),
             End::Best => (place.own - next.own) / next.own.abs(),
@@ -194,7 +213,7 @@ fn side(
 }
 
 /// The place where the price of the budget is another, from one and the one before it.
-fn rung(ground: &Ground<'_>, place: &Place, before: Option<&Place>, factor: f64, beyond: &[f64]) -> Option<Place> {
+fn step(ground: &Ground<'_>, place: &Place, before: Option<&Place>, factor: f64, beyond: &[f64]) -> Option<Place> {
     let k = ground.at;
     let mut prices = place.prices.clone();
     prices[k] *= factor;

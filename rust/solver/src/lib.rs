@@ -53,6 +53,7 @@ mod oracle;
 mod owned;
 mod part;
 mod pass;
+mod path;
 mod plan;
 mod point;
 mod pool;

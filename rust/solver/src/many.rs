@@ -256,10 +256,13 @@ impl Turned {
     fn fill(&mut self, data: &Data<'_>, column: Column<'_>, pricing: &Pricing<'_>, rows: Range<usize>) {
         let (m, len) = (data.problem.n_models, rows.len().next_multiple_of(LANES));
         let own = data.problem.inputs[data.problem.objective].data;
-        self.objective.clear();
-        self.objective.resize(m.next_multiple_of(2) * len, f64::INFINITY);
-        self.used.clear();
-        self.used.resize(m.next_multiple_of(2) * len, 0.0);
+        let size = m.next_multiple_of(2) * len;
+        self.objective.resize(size, f64::INFINITY);
+        self.used.resize(size, 0.0);
+        if rows.len() < len || self.objective[m * len..].iter().any(|x| *x < f64::INFINITY) {
+            self.objective.fill(f64::INFINITY);
+            self.used.fill(0.0);
+        }
         let pairs = rows.start * m..rows.end * m;
         turn(own.slice(pairs.clone()), pricing.weight(), m, &mut self.objective);
         turn(column.data.slice(pairs.clone()), 1.0, m, &mut self.used);

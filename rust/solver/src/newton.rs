@@ -1,11 +1,13 @@
-//! Newton steps on the dual of a sample.
+//! Newton steps on the dual, and how usage answers to prices.
 //!
 //! The dual of many rows is nearly smooth. How usage answers to prices is read off the rows whose choice is close: where the
 //! second choice is less than `h` behind the first, prices that move a row by `h` change the choice of half of them. So the
 //! curvature is `sum du du^T / 2h` over close pairs, `du` being what a pair uses more than the first choice.
 
+use crate::ascent::least_two;
 use crate::many::{Close, Look, Seen, Turned};
 use crate::pass::Data;
+use crate::rows::Rows;
 use crate::sums::Sum;
 
 /// The share of the rows whose choice should count as close.
@@ -17,7 +19,7 @@ const RIDGE: f64 = 1e-3;
 /// Times that prices which would pass below zero are held there.
 const HOLDS: usize = 8;
 
-/// A point of the dual of a sample.
+/// A point of the dual of some rows.
 #[derive(Clone)]
 pub(crate) struct Place {
     pub(crate) prices: Vec<f64>,
@@ -31,7 +33,7 @@ pub(crate) struct Place {
 
 /// How much less is used of one limit when the price of another rises, times twice the width; and the close rows.
 #[derive(Clone)]
-struct Curvature {
+pub(crate) struct Curvature {
     n: usize,
     at: Vec<f64>,
     rows: usize,
@@ -48,17 +50,14 @@ pub(crate) struct Sample<'s> {
 impl Sample<'_> {
     /// Looks at the sample at some prices.
     pub(crate) fn at(&self, prices: Vec<f64>, width: f64) -> Option<Place> {
-        let n = prices.len();
-        let curvature = Curvature { n, at: vec![0.0; n * n], rows: 0, changes: Vec::new() };
-        let mut found = [(self.data.nothing_seen(), curvature)];
+        let mut found = [(self.data.nothing_seen(), Curvature::flat(prices.len()))];
         let looks = [Look { prices, slack: width }];
         let add = |sum: &mut Curvature, close: &Close<'_>| sum.add(self.data, close);
         let pricings = self.data.pricings(&looks);
         self.data.look_at(0..self.data.problem.n_queries, &self.turned, &looks, &pricings, &mut found, &add);
-        let ([look], [(Seen { own, mut used, stranded }, curvature)]) = (looks, found);
-        self.data.count_loads(&mut used);
-        let used = used.usage.iter().map(|sum| sum.value()).collect();
-        (!stranded).then(|| Place { prices: look.prices, width, own: own.value(), used, curvature })
+        let ([look], [(mut seen, curvature)]) = (looks, found);
+        self.data.count_loads(&mut seen.used);
+        (!seen.stranded).then(|| Place::new(look, &seen, curvature))
     }
 
     /// Climbs by up to so many steps towards the top of the dual under `limits`; the price of `held` stays. Stops where what is
@@ -98,15 +97,73 @@ impl Sample<'_> {
 }
 
 impl Place {
+    /// What a look has found.
+    pub(crate) fn new(look: Look, seen: &Seen, curvature: Curvature) -> Self {
+        let used = seen.used.usage.iter().map(|sum| sum.value()).collect();
+        Self { prices: look.prices, width: look.slack, own: seen.own.value(), used, curvature }
+    }
+
+    /// Some rows at some prices, and the cheapest pair of each with how far the second is behind.
+    pub(crate) fn of_rows(rows: &Rows, prices: Vec<f64>, width: f64) -> (Self, Vec<(usize, f64)>) {
+        let n = prices.len();
+        let padded: Vec<f64> = prices.iter().copied().chain([0.0]).collect();
+        let (mut used, mut own) = (vec![0.0; n + 1], 0.0);
+        let mut curvature = Curvature::flat(n);
+        let (mut priced, mut keys) = (Vec::new(), Vec::with_capacity(rows.len()));
+        for row in 0..rows.len() {
+            let pairs = rows.pairs(row);
+            priced.clear();
+            priced.extend(pairs.clone().map(|pair| rows.objective[pair] + rows.dot(pair, &padded)));
+            let (at, least, second) = least_two(&priced);
+            let key = pairs.start + at;
+            keys.push((key, second - least));
+            rows.add_usage(key, 1.0, &mut used);
+            own += rows.objective[key];
+            curvature.rows += usize::from(second <= least + width);
+            for (pair, _) in pairs.zip(&priced).filter(|&(pair, x)| pair != key && *x <= least + width) {
+                curvature.add_change(rows.uses(key).zip(rows.uses(pair)));
+            }
+        }
+        used.truncate(n);
+        (Self { prices, width, own, used, curvature }, keys)
+    }
+
     /// The dual value under some limits.
     pub(crate) fn value(&self, limits: &[f64]) -> f64 {
         dual_value(self.own, &self.prices, &self.used, limits)
     }
 
-    /// The place where usage has changed by `-over`, as far as the curvature says.
-    pub(crate) fn moved(&self, over: &[f64]) -> Vec<f64> {
-        let step = self.step(over, None);
-        self.prices.iter().zip(step).map(|(price, step)| (price + step).max(0.0)).collect()
+    /// Prices near by from which usage has changed by `-over`, as far as the curvature here says.
+    pub(crate) fn moved(&self, prices: &[f64], over: &[f64]) -> Vec<f64> {
+        let here = Self { prices: prices.to_vec(), ..self.clone() };
+        let step = here.step(over, None);
+        prices.iter().zip(step).map(|(price, step)| (price + step).max(0.0)).collect()
+    }
+
+    /// A width at which about so many of `n` rows are close, where `seen` rows were looked at here.
+    pub(crate) fn width_of(&self, seen: usize, wanted: usize, n: usize) -> f64 {
+        self.width * (wanted as f64 / n as f64 / self.share_close(seen).max(1e-6)).min(1.0)
+    }
+
+    /// How the other prices and the use of a limit answer to its price, the other limits being used as before.
+    pub(crate) fn response(&self, k: usize) -> (Vec<f64>, f64) {
+        let n = self.prices.len();
+        // So little that no price comes near zero.
+        let little = 1e-6 * self.prices[k];
+        let less = |l: usize| little * self.curvature(l, k);
+        let over: Vec<f64> = (0..n).map(|l| if self.prices[l] > 0.0 { -less(l) } else { 0.0 }).collect();
+        let step = self.step(&over, Some(k));
+        let uses = -less(k) - self.answer(k, &step);
+        (step.iter().map(|step| step / little).collect(), uses / little)
+    }
+
+    /// How much less is used of a limit after a step.
+    pub(crate) fn answer(&self, k: usize, step: &[f64]) -> f64 {
+        step.iter().enumerate().map(|(l, step)| step * self.curvature(k, l)).sum()
+    }
+
+    fn curvature(&self, k: usize, l: usize) -> f64 {
+        self.curvature.at[k * self.prices.len() + l] / (2.0 * self.width)
     }
 
     /// The share of so many rows in which the choice is closer than the width.
@@ -123,7 +180,7 @@ impl Place {
     /// Where the quadratic model of the dual is highest, as far as prices stay above zero.
     pub(crate) fn step(&self, over: &[f64], held: Option<usize>) -> Vec<f64> {
         let n = over.len();
-        let curvature = |k: usize, l: usize| self.curvature.at[k * n + l] / (2.0 * self.width);
+        let curvature = |k: usize, l: usize| self.curvature(k, l);
         let mut step = vec![0.0; n];
         let movable = |k: usize| Some(k) != held && (self.prices[k] > 0.0 || over[k] > 0.0);
         let mut free: Vec<usize> = (0..n).filter(|&k| movable(k) && curvature(k, k) > 0.0).collect();
@@ -158,26 +215,41 @@ pub(crate) fn dual_value(own: f64, prices: &[f64], used: &[f64], limits: &[f64])
 }
 
 impl Curvature {
+    /// No close rows yet.
+    pub(crate) fn flat(n: usize) -> Self {
+        Self { n, at: vec![0.0; n * n], rows: 0, changes: Vec::new() }
+    }
+
+    /// Adds those of other rows.
+    pub(crate) fn append(&mut self, next: Self) {
+        self.rows += next.rows;
+        self.at.iter_mut().zip(next.at).for_each(|(sum, part)| *sum += part);
+    }
+
     /// Adds the pairs of a row that are close to its first.
-    fn add(&mut self, data: &Data<'_>, close: &Close<'_>) {
+    pub(crate) fn add(&mut self, data: &Data<'_>, close: &Close<'_>) {
         self.rows += 1;
         for (j, &priced) in close.priced.iter().enumerate() {
             if j == close.at || priced > close.reach {
                 continue;
             }
-            self.changes.clear();
-            let (from, to) = (data.usage_of(close.row, close.at), data.usage_of(close.row, j));
-            for ((used, k), (uses, l)) in from.zip(to) {
-                if k == l {
-                    self.changes.push((uses - used, k as usize));
-                } else {
-                    self.changes.extend([(-used, k as usize), (uses, l as usize)]);
-                }
+            self.add_change(data.usage_of(close.row, close.at).zip(data.usage_of(close.row, j)));
+        }
+    }
+
+    /// Adds a pair that is close to the first of its row: what that uses under each limit, and the pair.
+    fn add_change(&mut self, uses: impl Iterator<Item = ((f64, u32), (f64, u32))>) {
+        self.changes.clear();
+        for ((used, k), (uses, l)) in uses {
+            if k == l {
+                self.changes.push((uses - used, k as usize));
+            } else {
+                self.changes.extend([(-used, k as usize), (uses, l as usize)]);
             }
-            self.changes.retain(|&(change, k)| change != 0.0 && k < self.n);
-            for &(a, k) in &self.changes {
-                self.changes.iter().for_each(|&(b, l)| self.at[k * self.n + l] += a * b);
-            }
+        }
+        self.changes.retain(|&(change, k)| change != 0.0 && k < self.n);
+        for &(a, k) in &self.changes {
+            self.changes.iter().for_each(|&(b, l)| self.at[k * self.n + l] += a * b);
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::ascent::{Ascended, Ascent};
 use crate::curve::Ground;
 use crate::grid::GridSum;
 use crate::many::{Close, Seen};
-use crate::newton::dual_value;
+use crate::newton::{dual_value, Place};
 use crate::oracle::Goal;
 use crate::pass::{Data, Used};
 use crate::plan::NEAR;
@@ -14,6 +14,9 @@ use crate::repair::repair;
 use crate::rows::{Rows, Scale};
 use crate::watch::Unwatched;
 
+/// Newton steps on the rows that are near, and the rows per limit that the ascent gets.
+const SETTLING: usize = 3;
+const NEAREST: usize = 16;
 /// Rows per limit that are taken at most, where ties would make it all of them.
 const MOST_CLOSE: usize = 400;
 
@@ -120,17 +123,56 @@ impl Near {
 }
 
 /// A plan within some limits: the cheapest pairs, and among the rows that are near what the ascent makes of them.
-pub(crate) fn finish(ground: &Ground<'_>, (line, near): &(Line, Near), limits: &[f64]) -> Option<Plan> {
+///
+/// First Newton steps on these rows alone, which hold all that answers to small moves of the prices; then the ascent on the
+/// nearest of them, or where that is too few on all.
+pub(crate) fn finish(ground: &Ground<'_>, (line, near): &(Line, Near), slack: f64, limits: &[f64]) -> Option<Plan> {
     let (data, mut rows) = (ground.data, near.rows.clone());
     let scale = Scale::of(&rows);
     rows.rescale(&scale);
-    let n_limits = limits.len();
-    let room = |k: usize| if data.is_count(k) { 0.0 } else { 4.0 * NEAR * limits[k].abs() };
-    let left = |k: usize| (limits[k] - room(k)) * scale.usage[k] - rows.fixed_usage[k].value();
-    let left: Vec<f64> = (0..n_limits).map(left).collect();
-    let mut ascent = Ascent::new(&rows, left.clone(), &scale.to_rows(&line.prices));
-    let ended = ascent.run(f64::INFINITY, &Unwatched);
-    if ended != Ok(Ascended::Optimal) {
+    let left = |rows: &Rows| -> Vec<f64> {
+        let room = |k: usize| if data.is_count(k) { 0.0 } else { 4.0 * NEAR * limits[k].abs() };
+        let left = |k: usize| (limits[k] - room(k)) * scale.usage[k] - rows.fixed_usage[k].value();
+        (0..limits.len()).map(left).collect()
+    };
+    let all = left(&rows);
+    let mut width = 0.5 * slack * scale.objective;
+    let (mut place, mut keys) = Place::of_rows(&rows, scale.to_rows(&line.prices), width);
+    for _ in 0..SETTLING {
+        let over: Vec<f64> = place.used.iter().zip(&all).map(|(used, left)| used - left).collect();
+        width *= 0.5;
+        let prices = place.moved(&place.prices, &over);
+        (place, keys) = Place::of_rows(&rows, prices, width);
+    }
+    let mut margins: Vec<f64> = keys.iter().map(|(_, margin)| *margin).collect();
+    let wanted = NEAREST * limits.len();
+    let narrow = (wanted < margins.len()).then(|| {
+        let (_, &mut reach, _) = margins.select_nth_unstable_by(wanted, f64::total_cmp);
+        let padded: Vec<f64> = place.prices.iter().copied().chain([0.0]).collect();
+        let priced = |pair: usize| rows.objective[pair] + rows.dot(pair, &padded);
+        rows.filtered(|row, pair| pair == keys[row].0 || priced(pair) - priced(keys[row].0) <= reach)
+    });
+    let plan = narrow.and_then(|narrow| within(ground, &narrow, &left(&narrow), &place.prices, &scale, limits));
+    let plan = plan.or_else(|| within(ground, &rows, &all, &place.prices, &scale, limits));
+    let (objective, used, chosen) = plan?;
+    // What the narrowing has fixed changes as well.
+    let fixed = keys.iter().enumerate().map(|(row, (key, _))| (rows.query[row], rows.model[*key] as u16));
+    let changed = fixed.chain(chosen).collect();
+    Some(Plan { objective, used, prices: line.prices.clone(), changed })
+}
+
+/// A plan for some rows, where the others are fixed: objective, use of the budget, and the model of each query. `None` where the
+/// ascent finds none, or where its sums come too near a limit.
+fn within(
+    ground: &Ground<'_>,
+    rows: &Rows,
+    left: &[f64],
+    prices: &[f64],
+    scale: &Scale,
+    limits: &[f64],
+) -> Option<(f64, f64, Vec<(usize, u16)>)> {
+    let mut ascent = Ascent::new(rows, left.to_vec(), prices);
+    if ascent.run(f64::INFINITY, &Unwatched) != Ok(Ascended::Optimal) {
         return None;
     }
     let mut plan = ascent.key.clone();
@@ -138,33 +180,29 @@ pub(crate) fn finish(ground: &Ground<'_>, (line, near): &(Line, Near), limits: &
         let largest = shares.iter().max_by(|a, b| a.2.total_cmp(&b.2)).unwrap_or(&shares[0]);
         plan[largest.0] = largest.1;
     }
-    if !repair(&rows, &left, ascent.prices(), &|_| true, &mut plan) {
+    if !repair(rows, left, ascent.prices(), &|_| true, &mut plan) {
         return None;
     }
     let (mut own, mut usage) = (rows.fixed_objective, rows.fixed_usage.clone());
     for &pair in &plan {
         own.add(rows.objective[pair]);
-        let of_pair = pair * rows.n_resources..(pair + 1) * rows.n_resources;
-        for (&amount, &k) in rows.usage[of_pair.clone()].iter().zip(&rows.limit[of_pair]) {
+        for (amount, k) in rows.uses(pair) {
             if let Some(sum) = usage.get_mut(k as usize) {
                 sum.add(amount);
             }
         }
     }
+    let (data, n) = (ground.data, ground.data.problem.n_queries);
     let used: Vec<f64> = usage.iter().zip(&scale.usage).map(|(sum, scale)| sum.value() / scale).collect();
     // Counts are exact; other sums are trusted where they keep away from the limit.
     let error = |k: usize| {
         if data.is_count(k) {
             0.0
         } else {
-            NEAR * limits[k].abs() + usage[k].error(data.problem.n_queries) / scale.usage[k]
+            NEAR * limits[k].abs() + usage[k].error(n) / scale.usage[k]
         }
     };
-    let fits = (0..n_limits).all(|k| used[k] <= limits[k] - error(k));
-    fits.then(|| Plan {
-        objective: own.value() / scale.objective,
-        used: used[ground.at],
-        prices: line.prices.clone(),
-        changed: rows.query.iter().zip(&plan).map(|(&query, &pair)| (query, rows.model[pair] as u16)).collect(),
-    })
+    let fits = (0..limits.len()).all(|k| used[k] <= limits[k] - error(k));
+    let chosen = rows.query.iter().zip(&plan).map(|(&query, &pair)| (query, rows.model[pair] as u16));
+    fits.then(|| (own.value() / scale.objective, used[ground.at], chosen.collect()))
 }

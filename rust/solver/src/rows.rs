@@ -139,6 +139,12 @@ impl Rows {
         }
     }
 
+    /// What a pair uses, and the limit it counts under, per resource.
+    pub(crate) fn uses(&self, pair: usize) -> impl Iterator<Item = (f64, u32)> + '_ {
+        let at = pair * self.n_resources..(pair + 1) * self.n_resources;
+        self.usage[at.clone()].iter().copied().zip(self.limit[at].iter().copied())
+    }
+
     /// Appends a pair to the row under construction.
     pub(crate) fn push_pair(&mut self, model: u32, objective: f64, usage: impl Iterator<Item = (f64, u32)>) {
         self.model.push(model);
@@ -275,9 +281,7 @@ impl Rows {
     }
 
     pub(crate) fn copy_pair(&self, pair: usize, out: &mut Self) {
-        let at = pair * self.n_resources..(pair + 1) * self.n_resources;
-        let usage = self.usage[at.clone()].iter().copied().zip(self.limit[at].iter().copied());
-        out.push_pair(self.model[pair], self.objective[pair], usage);
+        out.push_pair(self.model[pair], self.objective[pair], self.uses(pair));
     }
 
     /// The same pairs with two more resources: how many chosen pairs are of a kind, counted up and counted down, so that a
