@@ -99,6 +99,17 @@ def capacities(reports: dict[str, Report]) -> str:
     return table(("data set", "capacities", "global plan", "less arrival order", "less best-first order"), rows)
 
 
+def log_losses(reports: dict[str, Report]) -> str:
+    """One row per data set: log-loss of each predictor less that of the subject, paired."""
+    names = list(dict.fromkeys(score.predictor for report in reports.values() for score in report.scores))
+    rows = []
+    for name, report in reports.items():
+        own = {score.predictor: score for score in report.scores}
+        first = interval(report.scores[0].log_loss)
+        rows.append((name, first, *(signed(own[other].less_subject) for other in names[1:])))
+    return table(("data set", f"log-loss of {names[0]}", *(f"{other}, more by" for other in names[1:])), rows)
+
+
 def without_cost(reports: dict[str, Report]) -> str:
     """Log-loss, calibration and the accuracy of the argmax where the data has no cost."""
     rows: list[tuple[str, ...]] = []
@@ -177,6 +188,7 @@ def main() -> None:
             "all of them reach; after the semicolon the same by the predictions, which is what the solver is given.",
             capacities(priced),
         ]
+    parts += ["### Log-loss of all pairs, of the others less that of the first (paired)", log_losses(reports)]
     if free:
         parts += ["### Tables without cost", without_cost(free)]
     notes = [f"- {name}: {note}" for name, report in reports.items() for note in report.notes if "no cost:" not in note]

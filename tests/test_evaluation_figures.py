@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from omnirouter.evaluation.bootstrap import Resamples, estimate
+from omnirouter.evaluation.bootstrap import Estimate, Resamples, estimate
 from omnirouter.evaluation.curves import accuracy_at, cost_to_reach, mean_height, reference_hull, upper_hull
 from omnirouter.evaluation.measuring import Judge
 from omnirouter.evaluation.scores import BINS, score
@@ -126,6 +126,9 @@ def test_scores_are_their_definitions() -> None:
     a, q = acc[seen], p[seen]
     assert found.log_loss.value == pytest.approx(-(a * np.log(q) + (1 - a) * np.log(1 - q)).mean())
     assert found.brier.value == pytest.approx(((q - a) ** 2).mean())
+    assert found.less_subject == Estimate(0.0, 0.0, 0.0)
+    other = score("q", ("a", "b", "c"), np.full(acc.shape, 0.5), acc, Resamples(60, 20, seed=0), subject=p)
+    assert other.less_subject.value == pytest.approx(other.log_loss.value - found.log_loss.value)
     error = 0.0
     for low in np.arange(BINS) / BINS:
         mine = (q >= low) & (q < low + 1 / BINS)

@@ -10,7 +10,7 @@ import numpy as np
 
 from omnirouter.evaluation.bootstrap import Estimate
 from omnirouter.evaluation.rendering import Block, Figure, Heading, Items, Paragraph, Table
-from omnirouter.evaluation.results import Target
+from omnirouter.evaluation.results import Difference, Target
 from omnirouter.evaluation.scores import BINS
 
 if TYPE_CHECKING:
@@ -85,15 +85,21 @@ def _verdicts(report: Report) -> Iterator[Block]:
     yield Paragraph(
         f"Accuracy of {report.subject} less that of the other, at shares of what the best single model "
         f"({report.best_single}) costs, in points of accuracy and paired query by query; hull area: over all spends (see "
-        "the end). Ahead or behind: the interval does not hold zero."
+        "the end). Ahead or behind: the interval does not hold zero; else level."
     )
     others = list(dict.fromkeys(d.against for d in report.differences))
     rows: list[tuple[str, ...]] = []
     for other in others:
         at = {d.share: d for d in report.differences if d.against == other}
         own = [at.get(share) for share in (*report.shares, None)]
-        rows.append((other, *("" if d is None else f"{signed(d.difference, 100)} {d.verdict}" for d in own)))
+        rows.append((other, *("" if d is None else _judged(d) for d in own)))
     yield Table((f"{report.subject} less", *(f"at {share:.0%}" for share in report.shares), "hull area"), tuple(rows))
+
+
+def _judged(difference: Difference) -> str:
+    """In points, with a verdict where there is one."""
+    words = signed(difference.difference, 100)
+    return words if difference.verdict == "level" else f"{words} {difference.verdict}"
 
 
 def _curves(report: Report) -> Iterator[Block]:
@@ -124,8 +130,12 @@ def _curves(report: Report) -> Iterator[Block]:
 def _scores(report: Report) -> Iterator[Block]:
     yield Heading(2, "Predicted accuracies")
     yield Paragraph("Lower is better. Model means: each model's mean on the train split, whatever the query.")
-    rows = [(s.predictor, interval(s.log_loss), interval(s.brier), interval(s.ece)) for s in report.scores]
-    yield Table(("predictor", "log-loss", "Brier score", f"calibration error ({BINS} bins)"), tuple(rows), strong=(0,))
+    rows = [
+        (s.predictor, interval(s.log_loss), "" if k == 0 else signed(s.less_subject), interval(s.brier), interval(s.ece))
+        for k, s in enumerate(report.scores)
+    ]
+    columns = ("log-loss", f"less that of {report.subject}", "Brier score", f"calibration error ({BINS} bins)")
+    yield Table(("predictor", *columns), tuple(rows), strong=(0,))
 
 
 def _targets(report: Report) -> Iterator[Block]:

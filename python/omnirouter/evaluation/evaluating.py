@@ -140,8 +140,9 @@ def evaluate(
             forecasts.append(forecast(kind, predictor, exam.test, fitting.record(predictor) if first else None))
             sample = fitting.sample(predictor) if first else sample
             steps()
-    scores = [_scores(own.name, own.acc, exam, resamples, seed) for own in forecasts]
-    scores.append(_scores("model means", _model_means(exam), exam, resamples, seed))
+    judged = [(own.name, own.acc) for own in forecasts] + [("model means", _model_means(exam))]
+    every = Resamples(len(exam.test), resamples, seed)
+    scores = [score(name, exam.models, acc, exam.test.acc, every, forecasts[0].acc) for name, acc in judged]
     draws = Resamples(len(exam.rows), resamples, seed)
     data = Data(
         train=len(exam.train),
@@ -179,10 +180,6 @@ def _encoder(encoder: Encoder | str | Path | None, router: Router | None) -> Rem
     if encoder is None:
         return RememberingEncoder(router.predictor.encoder_ if router is not None else embedded_encoder())
     return RememberingEncoder(encoder if isinstance(encoder, Encoder) else Encoder.load(encoder))
-
-
-def _scores(name: str, predicted: NDArray[np.float64], exam: Exam, resamples: int, seed: int) -> Scores:
-    return score(name, exam.models, predicted, exam.test.acc, Resamples(len(exam.test), resamples, seed))
 
 
 def _model_means(exam: Exam) -> NDArray[np.float64]:

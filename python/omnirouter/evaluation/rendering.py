@@ -57,7 +57,8 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; }
 body { max-width: 78rem; margin: 2rem auto; padding: 0 1.2rem; }
 h1 { font-size: 1.7rem; margin-bottom: .4rem; } h2 { font-size: 1.25rem; margin-top: 2.4rem; border-bottom: 1px solid #ddd; }
 h3 { font-size: 1.05rem; margin-top: 1.6rem; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .8rem 0; }
+.wide { overflow-x: auto; }
+table { font-size: .86rem; border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .8rem 0; }
 th, td { padding: .25rem .5rem; text-align: right; border-bottom: 1px solid #e4e4e4; white-space: nowrap; }
 th { text-align: right; vertical-align: bottom; border-bottom: 2px solid #999; white-space: normal; }
 th:first-child, td:first-child { text-align: left; }

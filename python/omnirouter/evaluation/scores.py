@@ -55,6 +55,8 @@ class Scores:
         Mean of ``(p - a)^2``.
     ece : Estimate
         Expected calibration error: mean over the pairs of the distance between predicted and observed mean in their bin.
+    less_subject : Estimate
+        Its log-loss less that of the predictor in question, paired query by query; positive where it is worse.
     per_model : tuple of ModelScores
         Of each model alone, without intervals.
     reliability : Reliability
@@ -64,6 +66,7 @@ class Scores:
     log_loss: Estimate
     brier: Estimate
     ece: Estimate
+    less_subject: Estimate
     per_model: tuple[ModelScores, ...]
     reliability: Reliability
 
@@ -74,6 +77,7 @@ def score(
     predicted: NDArray[np.float64],
     acc: NDArray[np.float64],
     draws: Resamples,
+    subject: NDArray[np.float64] | None = None,
 ) -> Scores:
     """Score predicted accuracies.
 
@@ -89,11 +93,13 @@ def score(
         Observed scores; NaN where not observed, which counts for nothing.
     draws : Resamples
         Of the n queries.
+    subject : (n, m) float64, optional
+        What the predictor in question predicts; default: this one is it.
     """
     seen = ~np.isnan(acc)
     truth = np.where(seen, acc, 0.0)
-    p = np.clip(predicted, CLIP, 1 - CLIP)
-    loss = np.where(seen, -(truth * np.log(p) + (1 - truth) * np.log1p(-p)), 0.0)
+    loss = _log_losses(predicted, acc)
+    less = loss - _log_losses(predicted if subject is None else subject, acc)
     square = np.where(seen, (predicted - truth) ** 2, 0.0)
     per_model = []
     for j, model in enumerate(models):
@@ -107,21 +113,29 @@ def score(
         per_model.append(ModelScores(model, float(loss[mine, j].mean()), float(square[mine, j].mean()), ece))
     # Sums over the pairs of each query; a resample then needs sums of queries only.
     n = len(acc)
-    columns = [loss.sum(axis=1), square.sum(axis=1), seen.sum(axis=1).astype(np.float64)]
+    columns = [loss.sum(axis=1), square.sum(axis=1), less.sum(axis=1), seen.sum(axis=1).astype(np.float64)]
     bins = _bins(predicted)
     query = np.repeat(np.arange(n), seen.sum(axis=1))
     cell = query * BINS + bins[seen]
     off = np.bincount(cell, (predicted - truth)[seen], minlength=n * BINS).reshape(n, BINS)
     sampled = draws.means(np.column_stack([*columns, off]))
-    pairs = sampled[:, 2]
+    pairs = sampled[:, 3]
     return Scores(
         predictor,
         log_loss=estimate(sampled[:, 0] / pairs),
         brier=estimate(sampled[:, 1] / pairs),
-        ece=estimate(np.abs(sampled[:, 3:]).sum(axis=1) / pairs),
+        ece=estimate(np.abs(sampled[:, 4:]).sum(axis=1) / pairs),
+        less_subject=estimate(sampled[:, 2] / pairs),
         per_model=tuple(per_model),
         reliability=_reliability(bins[seen], predicted[seen], acc[seen]),
     )
+
+
+def _log_losses(predicted: NDArray[np.float64], acc: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each pair, (n, m); 0 where it was not observed."""
+    p, seen = np.clip(predicted, CLIP, 1 - CLIP), ~np.isnan(acc)
+    truth = np.where(seen, acc, 0.0)
+    return np.where(seen, -(truth * np.log(p) + (1 - truth) * np.log1p(-p)), 0.0)
 
 
 def _bins(predicted: NDArray[np.float64]) -> NDArray[np.int64]:
