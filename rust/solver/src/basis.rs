@@ -40,11 +40,6 @@ impl Basis {
         Self { at, inverse, updates: 0 }
     }
 
-    /// A pinned price has become zero: its limit's slack is basic.
-    pub(crate) fn unpin(&mut self, k: usize) {
-        self.at.iter_mut().filter(|basic| **basic == Basic::Pinned(k)).for_each(|basic| *basic = Basic::Slack(k));
-    }
-
     pub(crate) fn at(&self, position: usize) -> Basic {
         self.at[position]
     }

@@ -42,7 +42,6 @@ mod error;
 mod facts;
 mod fixing;
 mod grid;
-mod idle;
 mod kernel;
 mod ladder;
 mod lanes;

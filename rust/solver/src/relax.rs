@@ -206,9 +206,6 @@ impl<O: DualOracle> Climb<'_, O> {
             rows.rescale(scale);
             let mut ascent = self.start(&rows, scale, &screen, below.as_mut())?;
             let ended = ascent.run(f64::INFINITY, self.watch)?;
-            if ended == Ascended::Optimal {
-                ascent.drop_idle();
-            }
             let prices = scale.to_problem(ascent.prices());
             if let Ascended::Unbounded(ray) = ended {
                 let ray = scale.to_problem(&ray);
@@ -311,7 +308,9 @@ impl<O: DualOracle> Climb<'_, O> {
             } else {
                 scale.to_rows(&screen.prices)
             };
-            return Ok(Ascent::with_columns(rows, limit, &prices, columns));
+            let mut ascent = Ascent::with_columns(rows, limit, &prices, columns);
+            ascent.lower_prices();
+            return Ok(ascent);
         };
         let mut ascent = Ascent::new(rows, limit, &scale.to_rows(&screen.prices));
         come_near(&mut ascent, below.ascent, self.watch)?;
