@@ -133,13 +133,6 @@ impl Place {
         dual_value(self.own, &self.prices, &self.used, limits)
     }
 
-    /// Prices near by from which usage has changed by `-over`, as far as the curvature here says.
-    pub(crate) fn moved(&self, prices: &[f64], over: &[f64]) -> Vec<f64> {
-        let here = Self { prices: prices.to_vec(), ..self.clone() };
-        let step = here.step(over, None);
-        prices.iter().zip(step).map(|(price, step)| (price + step).max(0.0)).collect()
-    }
-
     /// A width at which about so many of `n` rows are close, where `seen` rows were looked at here.
     pub(crate) fn width_of(&self, seen: usize, wanted: usize, n: usize) -> f64 {
         self.width * (wanted as f64 / n as f64 / self.share_close(seen).max(1e-6)).min(1.0)
