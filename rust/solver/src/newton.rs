@@ -103,7 +103,12 @@ impl Place {
         Self { prices: look.prices, width: look.slack, own: seen.own.value(), used, curvature }
     }
 
-    /// Some rows at some prices, and the cheapest pair of each with how far the second is behind.
+    /// Takes over how usage answers from another place near by.
+    pub(crate) fn answering_as(self, other: &Self) -> Self {
+        Self { width: other.width, curvature: other.curvature.clone(), ..self }
+    }
+
+    /// Some rows at some prices (how usage answers, from what is closer than the width), and the cheapest pair of each with how far the second is behind.
     pub(crate) fn of_rows(rows: &Rows, prices: Vec<f64>, width: f64) -> (Self, Vec<(usize, f64)>) {
         let n = prices.len();
         let padded: Vec<f64> = prices.iter().copied().chain([0.0]).collect();

@@ -14,10 +14,8 @@ use crate::repair::repair;
 use crate::rows::{Rows, Scale};
 use crate::watch::Unwatched;
 
-/// Newton steps on the rows that are near, what part of them counts as close from one to the next, the lengths that are tried,
-/// and the rows per limit that the ascent gets.
+/// Newton steps on the rows that are near, the lengths that are tried, and the rows per limit that the ascent gets.
 const SETTLING: usize = 4;
-const NARROWER: f64 = 0.7;
 const LENGTHS: [f64; 2] = [1.0, 0.4];
 const NEAREST: usize = 16;
 /// The part of the gap that may be spent on room below the limits, and the most room relative to a limit.
@@ -143,12 +141,11 @@ pub(crate) fn finish(
     rows.rescale(&scale);
     let task = Task::new(ground, &scale, line, limits);
     let left = task.left(&rows, &task.aims);
-    let mut width = slack * scale.objective;
+    let width = slack * scale.objective;
     let (mut place, mut keys) = Place::of_rows(&rows, scale.to_rows(&line.prices), width);
     let mut first = None;
     for _ in 0..SETTLING {
         let over: Vec<f64> = place.used.iter().zip(&left).map(|(used, left)| used - left).collect();
-        width *= NARROWER;
         let step = place.step(&over, None);
         let moved = |length: f64| -> Vec<f64> {
             place.prices.iter().zip(&step).map(|(price, step)| (price + length * step).max(0.0)).collect()
@@ -156,8 +153,8 @@ pub(crate) fn finish(
         // Farther than one step these rows do not reach, unless they suffice.
         first.get_or_insert_with(|| moved(1.0));
         let risen = LENGTHS.iter().find_map(|length| {
-            let next = Place::of_rows(&rows, moved(*length), width);
-            (next.0.value(&left) > place.value(&left)).then_some(next)
+            let (next, keys) = Place::of_rows(&rows, moved(*length), -1.0);
+            (next.value(&left) > place.value(&left)).then(|| (next.answering_as(&place), keys))
         });
         match risen {
             Some(next) => (place, keys) = next,
