@@ -89,6 +89,23 @@ wide! {
 }
 
 wide! {
+    /// The product of a square matrix, line by line, with a vector; each sum in eight parts, by position.
+    fn times_vector(out: &mut [f64], matrix: &[f64], vector: &[f64]) {
+        const PARTS: usize = 8;
+        for (product, line) in out.iter_mut().zip(matrix.chunks_exact(vector.len())) {
+            let (line, line_end) = line.as_chunks::<PARTS>();
+            let (vector, vector_end) = vector.as_chunks::<PARTS>();
+            let mut parts = [0.0; PARTS];
+            for (a, b) in line.iter().zip(vector) {
+                (0..PARTS).for_each(|part| parts[part] += a[part] * b[part]);
+            }
+            let end: f64 = line_end.iter().zip(vector_end).map(|(a, b)| a * b).sum();
+            *product = parts.iter().sum::<f64>() + end;
+        }
+    }
+}
+
+wide! {
     /// For rows of priced pairs that fall behind or catch up at given rates: where each row's key is overtaken first (infinity
     /// for never), and how far behind the second choice is now. Pairs whose price is infinite count for nothing.
     ///

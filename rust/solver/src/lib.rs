@@ -48,6 +48,7 @@ mod ladder;
 mod lanes;
 mod line_search;
 mod many;
+mod narrow;
 mod newton;
 mod oracle;
 mod owned;
