@@ -44,6 +44,7 @@ mod fixing;
 mod grid;
 mod idle;
 mod kernel;
+mod knapsack;
 mod ladder;
 mod lanes;
 mod line_search;

@@ -9,6 +9,7 @@ use crate::ascent::{Ascended, Ascent};
 use crate::branching::{classes, divided_load, kinds, most_divided, take, Candidate, Gains};
 use crate::cuts::tighten;
 use crate::fixing::{by_cost, by_room, Fixed};
+use crate::knapsack;
 use crate::oracle::{Interrupted, Watch};
 use crate::repair::repair;
 use crate::rows::Rows;
@@ -16,6 +17,8 @@ use crate::space::Space;
 
 /// Fractions closer than this to 0 or 1 count as whole.
 const WHOLE: f64 = 1e-7;
+/// Moves of the multipliers of the rows, where limits are looked at as knapsacks.
+const ROUNDS: usize = 100;
 /// Memory for open nodes.
 const OPEN_BYTES: usize = 1 << 26;
 /// Once there is a plan, a repair is tried on one node in so many.
@@ -78,7 +81,9 @@ pub(crate) fn search(
     let unlimited = [rows.len() as f64, 0.0].into_iter().flat_map(|limit| std::iter::repeat_n(limit, n_kinds));
     let limit: Vec<f64> = limit.into_iter().chain(unlimited).collect();
     let prices: Vec<f64> = prices.iter().copied().chain(vec![0.0; 2 * n_kinds]).collect();
+    let sacks = if task.effort == Effort::Plain { None } else { knapsack::column(rows, rows.n_limits) };
     let mut tree = Tree {
+        sacks,
         n_limits: rows.n_limits,
         n_kinds,
         task,
@@ -116,6 +121,8 @@ struct Tree<'t> {
     /// Limits of the problem; those of loads and cuts follow.
     n_limits: usize,
     n_kinds: usize,
+    /// The resource whose limits are looked at as knapsacks.
+    sacks: Option<usize>,
     task: &'t Task<'t>,
     watch: &'t dyn Watch,
     accept: Accept<'t>,
@@ -204,6 +211,7 @@ impl Tree<'_> {
         open: &mut Open<'s>,
     ) -> Result<(), Halt> {
         let offset = space.offset();
+        let mut new = true;
         loop {
             let ended = node.run(self.cutoff() - offset, self.watch);
             match ended.inspect_err(|_| self.unsettled = self.unsettled.min(parent))? {
@@ -217,6 +225,14 @@ impl Tree<'_> {
             let value = node.value();
             by_cost(&space.rows, &mut node, value, self.cutoff() - offset);
             match by_room(&space.rows, &mut node) {
+                Fixed::Same => {}
+                Fixed::Moved => continue,
+                Fixed::Empty => return Ok(()),
+            }
+            let Some(column) = self.sacks.filter(|_| std::mem::replace(&mut new, false)) else { break };
+            let cutoff = self.cutoff() - offset;
+            let fixed = knapsack::fix(&space.rows, column, &mut node, cutoff, ROUNDS, self.watch);
+            match fixed.inspect_err(|_| self.unsettled = self.unsettled.min(parent))? {
                 Fixed::Same => break,
                 Fixed::Moved => {}
                 Fixed::Empty => return Ok(()),
