@@ -1,10 +1,10 @@
 """Routing batches of 100 to 2,000 queries to the proven optimum, against HiGHS' branch and cut on the whole; simulated data.
 
-    python benches/exact.py [--rows 100 300 1000 2000] [--kinds cont class ...] [--seeds 1] [--first 0] [--limit 30] [--json FILE]
+    python benches/exact.py [--rows 100 300 1000 2000] [--kinds cont class ...] [--seeds 1] [--limit 30] [--json FILE]
 
-Ten models, caps and a budget; both sides use one thread, stop after `--limit` seconds and are asked for a gap of 0. Times are of
-the processor: HiGHS' without building its model, ours of the whole call. HiGHS' gap is from its own bound to its plan, where
-numpy's audit accepts that plan. "ratio" is HiGHS' time over ours; ">" where HiGHS stopped without a proof.
+Ten models, caps and a budget; both sides use one thread, stop after `--limit` seconds of wall time and are asked for a gap of 0.
+Times are of the processor, HiGHS' with building its model. HiGHS' gap is from its own bound to its plan, where numpy's audit
+accepts that plan. "ratio" is HiGHS' time over ours; ">" where HiGHS stopped without a proof.
 """
 
 from __future__ import annotations
@@ -46,12 +46,26 @@ class Row:
         proven = self.highs_gap <= 1e-9
         ours = self.status if self.gap == 0 else f"{self.status}, gap {self.gap:.0e}"
         theirs = "optimal" if proven else "no plan" if self.highs_gap == float("inf") else f"gap {self.highs_gap:.0e}"
-        plans = "same" if abs(self.better_by) <= 1e-9 else "ours alone" if proven is False and self.better_by == float("inf") else (
-            f"ours {'better' if self.better_by > 0 else 'worse'} by {abs(self.better_by):.0e}"
+        plans = (
+            "same"
+            if abs(self.better_by) <= 1e-9
+            else "ours alone"
+            if proven is False and self.better_by == float("inf")
+            else (f"ours {'better' if self.better_by > 0 else 'worse'} by {abs(self.better_by):.0e}")
         )
         ratio = f"{'' if proven else '> '}{self.highs_seconds / self.seconds:,.3g} ×"
         size = f"{self.n:,} × {MODELS}"
-        return (self.kind, size, ours, f"{self.nodes:,}", short(self.seconds), theirs, short(self.highs_seconds), ratio, plans)
+        return (
+            self.kind,
+            size,
+            ours,
+            f"{self.nodes:,}",
+            short(self.seconds),
+            theirs,
+            short(self.highs_seconds),
+            ratio,
+            plans,
+        )
 
 
 def compare(kind: Kind, n: int, seed: int, limit: float) -> Row:
@@ -90,7 +104,9 @@ def main() -> None:
                 rows.append(compare(kind, n, seed, options.limit))
                 print(lines([rows[-1].cells()]), flush=True)
     print(f"\nSimulated, seeds from {options.first}; limit {options.limit:g} s; {described()}")
-    write_json(options.json, {"settings": vars(options) | {"json": str(options.json)}, "rows": [asdict(row) for row in rows]})
+    write_json(
+        options.json, {"settings": vars(options) | {"json": str(options.json)}, "rows": [asdict(row) for row in rows]}
+    )
 
 
 if __name__ == "__main__":

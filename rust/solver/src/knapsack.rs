@@ -25,8 +25,11 @@ const SAFE: f64 = 1e-9;
 const FIRST_STEP: f64 = 1.0;
 const PATIENCE: usize = 8;
 const LAST_STEP: f64 = 0.02;
+/// Moves of the multipliers at the first node of a space and at others.
+const FIRST_ROUNDS: usize = 100;
+const ROUNDS: usize = 24;
 /// Moves of the multipliers between two looks at what may be dropped.
-const LOOK_EVERY: usize = 25;
+const LOOK_EVERY: usize = 12;
 
 /// The resource column whose limits are knapsacks: usages of at least zero that differ, at most one pair of a row under a limit.
 pub(crate) fn column(rows: &Rows, n_limits: usize) -> Option<usize> {
@@ -48,20 +51,33 @@ pub(crate) fn column(rows: &Rows, n_limits: usize) -> Option<usize> {
     })
 }
 
-/// Moves the multipliers of a node's rows from its vertex, and bans what cannot be in a plan below the cutoff.
+/// Multipliers of the rows, from node to node.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Multipliers {
+    /// The best so far, one per row; none before the first node of a space.
+    least: Vec<f64>,
+}
+
+/// Moves the multipliers of a node's rows, at first from its vertex, and bans what cannot be in a plan below the cutoff. Returns
+/// the best bound too.
 pub(crate) fn fix(
     rows: &Rows,
     column: usize,
     node: &mut Ascent<'_>,
+    multipliers: &mut Multipliers,
     cutoff: f64,
-    rounds: usize,
     watch: &dyn Watch,
-) -> Result<Fixed, Interrupted> {
+) -> Result<(Fixed, f64), Interrupted> {
     if !cutoff.is_finite() {
-        return Ok(Fixed::Same);
+        return Ok((Fixed::Same, f64::NEG_INFINITY));
     }
     let mut sacks = Sacks::new(rows, column, node);
-    let mut least = sacks.least.clone();
+    let mut rounds = ROUNDS;
+    if multipliers.least.is_empty() {
+        multipliers.least.clone_from(&sacks.least);
+        rounds = FIRST_ROUNDS;
+    }
+    let mut least = multipliers.least.clone();
     let (mut best, mut step, mut in_vain) = (f64::NEG_INFINITY, FIRST_STEP, 0);
     let mut out = Fixed::Same;
     let in_vertex: Vec<usize> = node.fractions().into_iter().map(|(_, pair, _)| pair).collect();
@@ -70,10 +86,13 @@ pub(crate) fn fix(
         let value = sacks.fill(&least);
         let over = SAFE * (1.0 + cutoff.abs());
         if value > cutoff + over {
-            return Ok(Fixed::Empty);
+            return Ok((Fixed::Empty, value));
         }
         in_vain = if value > best + 1e-6 * (cutoff - best).abs() { 0 } else { in_vain + 1 };
-        best = best.max(value);
+        if value > best {
+            best = value;
+            multipliers.least.copy_from_slice(&least);
+        }
         if in_vain == PATIENCE {
             (step, in_vain) = (0.5 * step, 0);
         }
@@ -85,7 +104,7 @@ pub(crate) fn fix(
                     out = Fixed::Moved;
                 }
                 if !node.ban(row, pair) {
-                    return Ok(Fixed::Empty);
+                    return Ok((Fixed::Empty, cutoff));
                 }
             }
             sacks.drop_banned(node);
@@ -96,7 +115,7 @@ pub(crate) fn fix(
         let length = step * (cutoff - value) / squares;
         least.iter_mut().zip(&sacks.missing).for_each(|(least, missing)| *least += length * missing);
     }
-    Ok(out)
+    Ok((out, best))
 }
 
 struct Item {
@@ -284,5 +303,99 @@ fn with_item(before: &[f64], after: &mut [f64], weight: usize, value: f64) {
     for ((after, &left), &from) in rest.iter_mut().zip(&before[weight..]).zip(before) {
         let taken = from + value;
         *after = if taken < left { taken } else { left };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ascent::Ascended;
+    use crate::sample::mix;
+    use crate::watch::Unwatched;
+
+    /// Rows of three pairs under a knapsack each and one limit over all; and the limits.
+    fn tiny(seed: u64) -> (Rows, Vec<f64>) {
+        let number = |at: u64, levels: u64| (mix(seed * 1000 + at) % levels) as f64;
+        let n = 4 + seed % 3;
+        let mut rows = Rows::new(2, 4);
+        for i in 0..n {
+            for j in 0..3 {
+                let at = 10 * i + j;
+                // Every other problem has usages that are no multiples of a step.
+                let part = if seed.is_multiple_of(2) { 1.0 } else { 1.0 / 3.0 };
+                let usage = [(number(at, 6) - 2.0, 3), (part * number(at + 300, 5), j as u32)];
+                rows.push_pair(j as u32, number(at + 600, 9) / 8.0, usage.into_iter());
+            }
+            rows.end_row(i as usize);
+        }
+        let room = |k: u64| {
+            if seed.is_multiple_of(2) {
+                number(900 + k, 2 * n) + 1.0
+            } else {
+                (number(900 + k, 2 * n) + 1.0) / 3.0
+            }
+        };
+        (rows, (0..3).map(room).chain([number(950, 2 * n)]).collect())
+    }
+
+    fn plans(rows: &Rows, limit: &[f64]) -> Vec<(Vec<usize>, f64)> {
+        let all = (0..3_usize.pow(rows.len() as u32)).map(|code| {
+            (0..rows.len()).map(|row| rows.start[row] + code / 3_usize.pow(row as u32) % 3).collect::<Vec<usize>>()
+        });
+        let fits = |plan: &Vec<usize>| {
+            let mut used = vec![0.0; limit.len() + 1];
+            plan.iter().for_each(|&pair| rows.add_usage(pair, 1.0, &mut used));
+            used.iter().zip(limit).all(|(used, limit)| used <= limit)
+        };
+        let cost = |plan: Vec<usize>| (plan.iter().map(|&pair| rows.objective[pair]).sum(), plan);
+        all.filter(fits).map(cost).map(|(cost, plan)| (plan, cost)).collect()
+    }
+
+    #[test]
+    fn no_plan_below_the_cutoff_is_lost() {
+        let (mut lifted, mut banned, mut settled) = (0, 0, 0);
+        for seed in 0..3_000 {
+            let (rows, limit) = tiny(seed);
+            let Some(column) = column(&rows, 4) else { continue };
+            let plans = plans(&rows, &limit);
+            let best = plans.iter().map(|(_, cost)| *cost).fold(f64::INFINITY, f64::min);
+            let mut node = Ascent::new(&rows, limit.clone(), &[0.0; 4]);
+            if node.run(f64::INFINITY, &Unwatched) != Ok(Ascended::Optimal) || best == f64::INFINITY {
+                continue;
+            }
+            let relaxed = node.value();
+            let cutoff = best + (mix(seed) % 5) as f64 / 8.0 - 0.25;
+            let mut multipliers = Multipliers::default();
+            let (fixed, bound) = fix(&rows, column, &mut node, &mut multipliers, cutoff, &Unwatched).unwrap();
+            let below: Vec<_> = plans.iter().filter(|(_, cost)| *cost <= cutoff).collect();
+            assert!(bound <= best.max(cutoff) + 1e-8, "seed {seed}: {bound} {best} {cutoff}");
+            assert!(bound >= relaxed.min(cutoff) - 1e-8, "seed {seed}: {bound} {relaxed}");
+            if fixed == Fixed::Empty {
+                assert!(below.is_empty(), "seed {seed}");
+                settled += 1;
+            } else {
+                assert!(below.iter().all(|(plan, _)| plan.iter().all(|&pair| !node.is_banned(pair))), "seed {seed}");
+                banned += (0..rows.model.len()).filter(|&pair| node.is_banned(pair)).count();
+            }
+            lifted += usize::from(bound > relaxed + 1e-6);
+        }
+        assert!(lifted > 500 && banned > 2_000 && settled > 200, "{lifted} {banned} {settled}");
+    }
+
+    #[test]
+    fn limits_that_are_no_knapsacks_are_left_alone() {
+        let rows = |usage: &dyn Fn(usize, usize) -> (f64, u32)| {
+            let mut rows = Rows::new(1, 2);
+            for i in 0..3 {
+                (0..2).for_each(|j| rows.push_pair(j as u32, 0.0, [usage(i, j)].into_iter()));
+                rows.end_row(i);
+            }
+            rows
+        };
+        assert_eq!(column(&rows(&|i, j| (1.0 + i as f64, j as u32)), 2), Some(0));
+        // All usages equal, one limit for both pairs, and a usage below zero.
+        assert_eq!(column(&rows(&|_, j| (1.0, j as u32)), 2), None);
+        assert_eq!(column(&rows(&|i, _| (1.0 + i as f64, 0)), 2), None);
+        assert_eq!(column(&rows(&|i, j| (i as f64 - 1.0, j as u32)), 2), None);
     }
 }

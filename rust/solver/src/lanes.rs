@@ -93,13 +93,12 @@ wide! {
     fn times_vector(out: &mut [f64], matrix: &[f64], vector: &[f64]) {
         const PARTS: usize = 8;
         for (product, line) in out.iter_mut().zip(matrix.chunks_exact(vector.len())) {
-            let (line, line_end) = line.as_chunks::<PARTS>();
-            let (vector, vector_end) = vector.as_chunks::<PARTS>();
+            let ends = (line.chunks_exact(PARTS).remainder(), vector.chunks_exact(PARTS).remainder());
             let mut parts = [0.0; PARTS];
-            for (a, b) in line.iter().zip(vector) {
+            for (a, b) in line.chunks_exact(PARTS).zip(vector.chunks_exact(PARTS)) {
                 (0..PARTS).for_each(|part| parts[part] += a[part] * b[part]);
             }
-            let end: f64 = line_end.iter().zip(vector_end).map(|(a, b)| a * b).sum();
+            let end: f64 = ends.0.iter().zip(ends.1).map(|(a, b)| a * b).sum();
             *product = parts.iter().sum::<f64>() + end;
         }
     }
