@@ -1,8 +1,8 @@
 """Routing batches of 100 to 2,000 queries to the proven optimum, against HiGHS' branch and cut on the whole; simulated data.
 
-    python benches/exact.py [--rows 100 300 1000 2000] [--kinds cont class ...] [--seeds 1] [--limit 30] [--json FILE]
+    python benches/exact.py [--rows 100 300 1000 2000] [--kinds cont class ...] [--limit 30] [--json FILE]
 
-Ten models, caps and a budget; both sides use one thread, stop after `--limit` seconds of wall time and are asked for a gap of 0.
+Ten models, caps and a budget; both sides use one thread, stop after `--limit` seconds of wall time and want a gap of 0.
 Times are of the processor, HiGHS' with building its model. HiGHS' gap is from its own bound to its plan, where numpy's audit
 accepts that plan. "ratio" is HiGHS' time over ours; ">" where HiGHS stopped without a proof.
 """

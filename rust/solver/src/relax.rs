@@ -210,3 +210,294 @@ impl<O: DualOracle> Climb<'_, O> {
             if ended == Ascended::Optimal {
                 ascent.drop_idle();
             }
+            let prices = scale.to_problem(ascent.prices());
+            if let Ascended::Unbounded(ray) = ended {
+                let ray = scale.to_problem(&ray);
+                if self.conflicts(&ray)? {
+                    return Ok(Relaxation::Conflict(ray));
+                }
+                if whole {
+                    return Ok(Relaxation::Undecided);
+                }
+                screen.half_width.fill(f64::INFINITY);
+                screen.prices = prices;
+                continue;
+            }
+            let kept = self.value_of_kept(&ascent, scale, &prices);
+            let trusted = contains(&screen, &prices) && !pays_for_lifted(&ascent);
+            let bound = if trusted { kept } else { self.bound(self.goal, &prices)? };
+            let missing = (0.1 * self.rel_gap).max(1e-9) * bound.abs().max(kept.abs());
+            if (kept - bound > missing || bound == f64::NEG_INFINITY) && boxes < BOXES {
+                boxes += 1;
+                screen.half_width.iter_mut().for_each(|width| *width *= 4.0);
+                if boxes == BOXES {
+                    screen.half_width.fill(f64::INFINITY);
+                }
+                screen.prices = prices;
+                continue;
+            }
+            let (mut most, row_prices) = (ascent.key.clone(), ascent.prices().to_vec());
+            let fractions = ascent.fractions();
+            let mut divided = Vec::new();
+            for shares in fractions.chunk_by(|a, b| a.0 == b.0) {
+                let largest = shares.iter().max_by(|a, b| a.2.total_cmp(&b.2)).unwrap_or(&shares[0]);
+                divided.push(largest.0);
+                most[largest.0] = largest.1;
+            }
+            return Ok(Relaxation::Solved(Box::new(Relaxed {
+                scale: scale.clone(),
+                prices: row_prices,
+                most,
+                divided,
+                bound,
+                whole,
+                rows,
+            })));
+        }
+    }
+
+    /// Moves the centre of the box near the top for all rows, and narrows the box: a pass says what all rows use, the sample
+    /// how usage answers to prices, as in [`come_near`]. The last move shows how far off the prices may still be.
+    fn approach(&mut self, screen: &mut Screen, below: &mut Below<'_, '_>) -> Result<(), Interrupted> {
+        let mut moves = Vec::with_capacity(APPROACHES);
+        let mut best = f64::NEG_INFINITY;
+        for _ in 0..APPROACHES {
+            let (point, value) = self.dual_value(self.goal, &screen.prices)?;
+            if point.stranded.is_some() || value <= best {
+                break;
+            }
+            best = value;
+            let limits = self.oracle.limits();
+            let left = |k: usize| match self.goal {
+                Goal::Usage(lifted) if lifted == k => LIFTED,
+                _ => within((limits.values[k] - point.usage[k]) * below.scale.usage[k] * below.ascent.rows.share[k]),
+            };
+            let left: Vec<f64> = (0..limits.ids.len()).map(left).collect();
+            below.ascent.leave(&left);
+            if !matches!(below.ascent.run(f64::INFINITY, self.watch)?, Ascended::Optimal) {
+                break;
+            }
+            let prices = below.scale.to_problem(below.ascent.prices());
+            let width = |k: usize| screen.half_width[k].max(f64::MIN_POSITIVE);
+            let squares = (0..prices.len()).map(|k| ((prices[k] - screen.prices[k]) / width(k)).powi(2));
+            moves.push((squares.sum::<f64>() / prices.len() as f64).sqrt());
+            screen.prices = prices;
+            if moves.last().is_some_and(|&move_by| move_by < LAST_APPROACH) {
+                break;
+            }
+        }
+        if let [.., first, last] = moves[..] {
+            let off = APPROACH_MARGIN * last * last / first;
+            // Moves that say nothing (none, or beyond all widths) leave the box as it is.
+            let part = if off.is_finite() { off.clamp(NARROWEST, 1.0) } else { 1.0 };
+            screen.half_width.iter_mut().for_each(|width| *width *= part);
+        }
+        Ok(())
+    }
+
+    /// An ascent at the centre of the box, or better.
+    fn start<'r>(
+        &self,
+        rows: &'r Rows,
+        scale: &Scale,
+        screen: &Screen,
+        below: Option<&mut Below<'_, '_>>,
+    ) -> Result<Ascent<'r>, Interrupted> {
+        self.watch.report(&Progress { phase: "ascent", queries: rows.len(), bound: f64::NAN, objective: f64::NAN })?;
+        let limit = left_over(self.oracle, self.goal, rows, scale);
+        let Some(below) = below else {
+            let columns = Columns::new(rows);
+            let prices = if screen.prices.iter().all(|&price| price == 0.0) {
+                near_top(rows, &columns, &limit)
+            } else {
+                scale.to_rows(&screen.prices)
+            };
+            return Ok(Ascent::with_columns(rows, limit, &prices, columns));
+        };
+        let mut ascent = Ascent::new(rows, limit, &scale.to_rows(&screen.prices));
+        come_near(&mut ascent, below.ascent, self.watch)?;
+        let widths = scale.to_rows(&screen.half_width);
+        if rows.len() > MODEL_ROWS / 2 && !screen.half_width.contains(&f64::INFINITY) {
+            come_nearer(&mut ascent, &widths, self.watch)?;
+        }
+        Ok(ascent)
+    }
+
+    /// The dual value at `prices`, less what rounding may have added, from the rows that were kept: that of all rows where
+    /// the prices lie in the box.
+    fn value_of_kept(&self, ascent: &Ascent<'_>, scale: &Scale, prices: &[f64]) -> f64 {
+        let value = (ascent.value() + ascent.rows.fixed_objective.value()) / scale.objective;
+        let error = self.oracle.n_queries() as f64 * self.oracle.rounding(self.goal, prices);
+        proven(value - error - self.rounding_of_limits(self.goal, value, prices))
+    }
+
+    /// The same from a pass over all rows.
+    fn bound(&mut self, goal: Goal, prices: &[f64]) -> Result<f64, Interrupted> {
+        let (point, value) = self.dual_value(goal, prices)?;
+        Ok(proven(value - point.error - self.rounding_of_limits(goal, point.value, prices)))
+    }
+
+    /// A pass over all rows, and the dual value at `prices` up to rounding.
+    fn dual_value(&mut self, goal: Goal, prices: &[f64]) -> Result<(DualPoint, f64), Interrupted> {
+        let point = self.oracle.evaluate(goal, prices)?;
+        let mut value = Sum::default();
+        value.add(point.value);
+        for (k, (price, limit)) in prices.iter().zip(&self.oracle.limits().values).enumerate() {
+            if goal != Goal::Usage(k) {
+                value.add(-price * limit);
+            }
+        }
+        Ok((point, proven(value.value())))
+    }
+
+    /// What rounding adds to `value - prices . limits`.
+    fn rounding_of_limits(&self, goal: Goal, value: f64, prices: &[f64]) -> f64 {
+        let limits = prices.iter().zip(&self.oracle.limits().values).enumerate();
+        let paid = limits.filter(|(k, _)| goal != Goal::Usage(*k)).map(|(_, (price, limit))| (price * limit).abs());
+        8.0 * f64::EPSILON * (paid.sum::<f64>() + value.abs())
+    }
+
+    /// Whether a ray proves that no plan meets the limits: at these prices every plan costs more than the limits pay.
+    fn conflicts(&mut self, ray: &[f64]) -> Result<bool, Interrupted> {
+        Ok(self.bound(Goal::Feasibility, ray)? > 0.0)
+    }
+}
+
+/// What a computed bound proves: nothing where it has overflowed.
+fn proven(bound: f64) -> f64 {
+    if bound.is_finite() {
+        bound
+    } else {
+        f64::NEG_INFINITY
+    }
+}
+
+/// Whether a ray proves that no plan meets the limits.
+pub(crate) fn conflicts<O: DualOracle>(oracle: &mut O, ray: &[f64], watch: &dyn Watch) -> Result<bool, Interrupted> {
+    Climb { oracle, goal: Goal::Feasibility, rel_gap: 0.0, sizes: Vec::new(), watch }.conflicts(ray)
+}
+
+/// Whether prices lie in the box of a screen.
+fn contains(screen: &Screen, prices: &[f64]) -> bool {
+    let inside = |((price, centre), width): ((&f64, &f64), &f64)| (price - centre).abs() <= *width;
+    prices.iter().zip(&screen.prices).zip(&screen.half_width).all(inside)
+}
+
+/// Whether a limit that was cut to [`LIFTED`] has a price: then the dual value over the rows is not that of the problem.
+fn pays_for_lifted(ascent: &Ascent<'_>) -> bool {
+    ascent.limits().iter().zip(ascent.prices()).any(|(limit, price)| *limit >= LIFTED && *price > 0.0)
+}
+
+/// What overflows in the units of the rows (or is NaN, both sides having done so) is as good as no limit; the other way, it is out
+/// of reach.
+fn within(left: f64) -> f64 {
+    if left < -BEYOND {
+        -BEYOND
+    } else {
+        left.min(LIFTED)
+    }
+}
+
+/// What the fixed queries leave of each limit, in the units of the rows.
+pub(crate) fn left_over<O: DualOracle>(oracle: &O, goal: Goal, rows: &Rows, scale: &Scale) -> Vec<f64> {
+    let limits = &oracle.limits().values;
+    (0..limits.len())
+        .map(|k| match goal {
+            Goal::Usage(lifted) if lifted == k => LIFTED,
+            _ => within(limits[k] * rows.share[k] * scale.usage[k] - rows.fixed_usage[k].value()),
+        })
+        .collect()
+}
+
+/// Moves an ascent near its top with the help of a smaller sample at its own: the sample stands for how usage answers to
+/// prices, the rows say what usage is (a control variate). Each round costs a look at the rows and a few steps of the sample.
+fn come_near(ascent: &mut Ascent<'_>, below: &mut Ascent<'_>, watch: &dyn Watch) -> Result<(), Interrupted> {
+    let mut value = ascent.value_of_keys();
+    for _ in 0..ROUNDS {
+        let before = ascent.prices().to_vec();
+        let left = in_units_of(below.rows, ascent.rows, ascent.residual());
+        below.leave(&left);
+        if !matches!(climb(below, watch)?, Ascended::Optimal) {
+            return Ok(());
+        }
+        ascent.go_to(below.prices());
+        let risen = ascent.value_of_keys();
+        if risen <= value {
+            ascent.go_to(&before);
+            return Ok(());
+        }
+        value = risen;
+    }
+    Ok(())
+}
+
+/// The rows with the pairs that can be chosen where each price moves by at most its width, and what the others leave.
+fn narrowed(ascent: &Ascent<'_>, widths: &[f64]) -> (Rows, Vec<f64>) {
+    let rows = ascent.rows;
+    let widths: Vec<f64> = widths.iter().copied().chain([0.0]).collect();
+    let near = |row: usize, pair: usize| {
+        let key = ascent.key[row];
+        pair == key || ascent.reduced(pair) - ascent.reduced(key) <= rows.reach(pair, key, &widths)
+    };
+    let narrow = rows.filtered(near);
+    let fixed = |k: usize| narrow.fixed_usage[k].value() - rows.fixed_usage[k].value();
+    let limit = ascent.limits().iter().enumerate().map(|(k, limit)| limit - fixed(k)).collect();
+    (narrow, limit)
+}
+
+/// Moves an ascent to its top, or near it, by climbing on the rows in a part of the box around its prices. What is outside
+/// that part is summed up exactly, so where the climb ends inside, the top is that of all rows.
+fn come_nearer(ascent: &mut Ascent<'_>, widths: &[f64], watch: &dyn Watch) -> Result<(), Interrupted> {
+    let widths: Vec<f64> = widths.iter().map(|width| PART * width).collect();
+    let before = ascent.prices().to_vec();
+    let value = ascent.value_of_keys();
+    let (narrow, limit) = narrowed(ascent, &widths);
+    let mut inner = Ascent::new(&narrow, limit, &before);
+    if matches!(inner.run(f64::INFINITY, watch)?, Ascended::Optimal) {
+        ascent.go_to(inner.prices());
+        if ascent.value_of_keys() <= value {
+            ascent.go_to(&before);
+        }
+    }
+    Ok(())
+}
+
+/// Usage by some rows as it would be of another sample.
+fn in_units_of(sample: &Rows, rows: &Rows, usage: &[f64]) -> Vec<f64> {
+    usage.iter().zip(sample.share.iter().zip(&rows.share)).map(|(used, (to, from))| used * to / from).collect()
+}
+
+/// Half widths of the box around the multipliers of a sample, in its units: standard errors seen between its quarters, whose
+/// multipliers the sample below stands for. A multiplier that hardly differs gets half the median of the others, since it may
+/// still move. Where the quarters have no plan, the widths follow the distance between the two samples.
+fn spread(ascent: &Ascent<'_>, below: &mut Ascent<'_>, watch: &dyn Watch) -> Result<Vec<f64>, Interrupted> {
+    let n_limits = ascent.prices().len();
+    let whole = ascent.residual();
+    let mut left = vec![vec![0.0; n_limits + 1]; 4];
+    (0..ascent.rows.len()).for_each(|row| ascent.rows.add_usage(ascent.key[row], -4.0, &mut left[row % 4]));
+    let mean: Vec<f64> = (0..n_limits).map(|k| left.iter().map(|quarter| quarter[k]).sum::<f64>() / 4.0).collect();
+    let mut answers = Vec::with_capacity(4);
+    for quarter in left {
+        let off: Vec<f64> = (0..n_limits).map(|k| whole[k] + quarter[k] - mean[k]).collect();
+        let off = in_units_of(below.rows, ascent.rows, &off);
+        let mut quarter = below.clone();
+        quarter.leave(&off);
+        if matches!(quarter.run(f64::INFINITY, watch)?, Ascended::Optimal) {
+            answers.push(quarter.prices().to_vec());
+        }
+    }
+    let count = answers.len() as f64;
+    let deviation = |k: usize| {
+        let mean = answers.iter().map(|prices| prices[k]).sum::<f64>() / count;
+        // The mean of four has half the deviation of one.
+        (answers.iter().map(|prices| (prices[k] - mean).powi(2)).sum::<f64>() / (count - 1.0)).sqrt() / 2.0
+    };
+    let distance = |k: usize| (ascent.prices()[k] - below.prices()[k]).abs() / 2.0;
+    let mut widths: Vec<f64> =
+        (0..n_limits).map(|k| DEVIATIONS * if count > 2.0 { deviation(k) } else { distance(k) }).collect();
+    let mut seen: Vec<f64> = widths.iter().copied().filter(|&width| width > 0.0).collect();
+    seen.sort_by(f64::total_cmp);
+    let floor = seen.get(seen.len() / 2).map_or(0.0, |median| median / 2.0);
+    widths.iter_mut().for_each(|width| *width = width.max(floor));
+    Ok(widths)
+}
