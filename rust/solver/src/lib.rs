@@ -51,6 +51,7 @@ mod lanes;
 mod line_search;
 mod many;
 mod narrow;
+mod nearing;
 mod newton;
 mod oracle;
 mod owned;

@@ -9,6 +9,7 @@
 use crate::ascent::{Ascended, Ascent};
 use crate::columns::Columns;
 use crate::narrow::climb;
+use crate::nearing::{come_near, come_nearer, narrowed, spread};
 use crate::oracle::{DualOracle, DualPoint, Goal, Interrupted, Progress, Screen, Watch};
 use crate::problem::LARGEST;
 use crate::rows::{Rows, Scale};
@@ -34,18 +35,12 @@ const APPROACHES: usize = 2;
 const LAST_APPROACH: f64 = 0.05;
 const APPROACH_MARGIN: f64 = 10.0;
 const NARROWEST: f64 = 1.0 / 64.0;
-/// Half width of the box in standard errors.
-const DEVIATIONS: f64 = 4.0;
 /// Rows of a sample that say well enough how usage answers to prices, and the half width, in those of the box, within which
 /// they are asked.
 const MODEL_ROWS: usize = 20_000;
 const MODEL_WIDTH: f64 = 2.0;
-/// Part of the box that is climbed in before all of it.
-const PART: f64 = 0.25;
 /// Boxes tried before everything is taken.
 const BOXES: usize = 4;
-/// Times the level below is asked for a better start.
-const ROUNDS: usize = 6;
 /// Limits that do not count under a goal: far away, but finite for the arithmetic.
 pub(crate) const LIFTED: f64 = 1e30;
 /// More than any rows use, in their units; finite too.
@@ -406,97 +401,4 @@ pub(crate) fn left_over<O: DualOracle>(oracle: &O, goal: Goal, rows: &Rows, scal
             _ => within(limits[k] * rows.share[k] * scale.usage[k] - rows.fixed_usage[k].value()),
         })
         .collect()
-}
-
-/// Moves an ascent near its top with the help of a smaller sample at its own: the sample stands for how usage answers to
-/// prices, the rows say what usage is (a control variate). Each round costs a look at the rows and a few steps of the sample.
-fn come_near(ascent: &mut Ascent<'_>, below: &mut Ascent<'_>, watch: &dyn Watch) -> Result<(), Interrupted> {
-    let mut value = ascent.value_of_keys();
-    for _ in 0..ROUNDS {
-        let before = ascent.prices().to_vec();
-        let left = in_units_of(below.rows, ascent.rows, ascent.residual());
-        below.leave(&left);
-        if !matches!(climb(below, watch)?, Ascended::Optimal) {
-            return Ok(());
-        }
-        ascent.go_to(below.prices());
-        let risen = ascent.value_of_keys();
-        if risen <= value {
-            ascent.go_to(&before);
-            return Ok(());
-        }
-        value = risen;
-    }
-    Ok(())
-}
-
-/// The rows with the pairs that can be chosen where each price moves by at most its width, and what the others leave.
-fn narrowed(ascent: &Ascent<'_>, widths: &[f64]) -> (Rows, Vec<f64>) {
-    let rows = ascent.rows;
-    let widths: Vec<f64> = widths.iter().copied().chain([0.0]).collect();
-    let near = |row: usize, pair: usize| {
-        let key = ascent.key[row];
-        pair == key || ascent.reduced(pair) - ascent.reduced(key) <= rows.reach(pair, key, &widths)
-    };
-    let narrow = rows.filtered(near);
-    let fixed = |k: usize| narrow.fixed_usage[k].value() - rows.fixed_usage[k].value();
-    let limit = ascent.limits().iter().enumerate().map(|(k, limit)| limit - fixed(k)).collect();
-    (narrow, limit)
-}
-
-/// Moves an ascent to its top, or near it, by climbing on the rows in a part of the box around its prices. What is outside
-/// that part is summed up exactly, so where the climb ends inside, the top is that of all rows.
-fn come_nearer(ascent: &mut Ascent<'_>, widths: &[f64], watch: &dyn Watch) -> Result<(), Interrupted> {
-    let widths: Vec<f64> = widths.iter().map(|width| PART * width).collect();
-    let before = ascent.prices().to_vec();
-    let value = ascent.value_of_keys();
-    let (narrow, limit) = narrowed(ascent, &widths);
-    let mut inner = Ascent::new(&narrow, limit, &before);
-    if matches!(inner.run(f64::INFINITY, watch)?, Ascended::Optimal) {
-        ascent.go_to(inner.prices());
-        if ascent.value_of_keys() <= value {
-            ascent.go_to(&before);
-        }
-    }
-    Ok(())
-}
-
-/// Usage by some rows as it would be of another sample.
-fn in_units_of(sample: &Rows, rows: &Rows, usage: &[f64]) -> Vec<f64> {
-    usage.iter().zip(sample.share.iter().zip(&rows.share)).map(|(used, (to, from))| used * to / from).collect()
-}
-
-/// Half widths of the box around the multipliers of a sample, in its units: standard errors seen between its quarters, whose
-/// multipliers the sample below stands for. A multiplier that hardly differs gets half the median of the others, since it may
-/// still move. Where the quarters have no plan, the widths follow the distance between the two samples.
-fn spread(ascent: &Ascent<'_>, below: &mut Ascent<'_>, watch: &dyn Watch) -> Result<Vec<f64>, Interrupted> {
-    let n_limits = ascent.prices().len();
-    let whole = ascent.residual();
-    let mut left = vec![vec![0.0; n_limits + 1]; 4];
-    (0..ascent.rows.len()).for_each(|row| ascent.rows.add_usage(ascent.key[row], -4.0, &mut left[row % 4]));
-    let mean: Vec<f64> = (0..n_limits).map(|k| left.iter().map(|quarter| quarter[k]).sum::<f64>() / 4.0).collect();
-    let mut answers = Vec::with_capacity(4);
-    for quarter in left {
-        let off: Vec<f64> = (0..n_limits).map(|k| whole[k] + quarter[k] - mean[k]).collect();
-        let off = in_units_of(below.rows, ascent.rows, &off);
-        let mut quarter = below.clone();
-        quarter.leave(&off);
-        if matches!(quarter.run(f64::INFINITY, watch)?, Ascended::Optimal) {
-            answers.push(quarter.prices().to_vec());
-        }
-    }
-    let count = answers.len() as f64;
-    let deviation = |k: usize| {
-        let mean = answers.iter().map(|prices| prices[k]).sum::<f64>() / count;
-        // The mean of four has half the deviation of one.
-        (answers.iter().map(|prices| (prices[k] - mean).powi(2)).sum::<f64>() / (count - 1.0)).sqrt() / 2.0
-    };
-    let distance = |k: usize| (ascent.prices()[k] - below.prices()[k]).abs() / 2.0;
-    let mut widths: Vec<f64> =
-        (0..n_limits).map(|k| DEVIATIONS * if count > 2.0 { deviation(k) } else { distance(k) }).collect();
-    let mut seen: Vec<f64> = widths.iter().copied().filter(|&width| width > 0.0).collect();
-    seen.sort_by(f64::total_cmp);
-    let floor = seen.get(seen.len() / 2).map_or(0.0, |median| median / 2.0);
-    widths.iter_mut().for_each(|width| *width = width.max(floor));
-    Ok(widths)
 }

@@ -1,0 +1,125 @@
+use super::*;
+use crate::sample::mix;
+
+fn numbers(n: usize, seed: u64) -> Vec<f64> {
+    // Few distinct values, so that ties are common.
+    (0..n as u64).map(|i| (mix(seed ^ mix(i)) % 23) as f64 / 7.0).collect()
+}
+
+#[test]
+fn minima_are_the_first_of_the_least() {
+    for m in [1, 2, 3, 7, 8, 10, 15, 16, 17, 31, 64, 100] {
+        for rows in [1, 7, 8, 9, 64] {
+            let mut tile = numbers(rows * m, m as u64);
+            tile[0] = f64::INFINITY;
+            let (mut least, mut at) = (vec![0.0; rows], vec![0; rows]);
+            minima::run(&tile, m, &mut least, &mut at);
+            for (row, entries) in tile.chunks(m).enumerate() {
+                let best = entries.iter().copied().fold(f64::INFINITY, f64::min);
+                assert_eq!(least[row], best, "m {m} rows {rows}");
+                let first = entries.iter().position(|&x| x == best).unwrap_or(0);
+                assert_eq!(at[row] as usize, first, "m {m} rows {rows}");
+            }
+        }
+    }
+}
+
+#[test]
+fn columns_give_the_first_of_the_least_and_the_second() {
+    const ROWS: usize = 24;
+    for m in [2, 4, 10] {
+        let (objective, used) = (numbers(ROWS * m, 1), numbers(ROWS * m, 2));
+        let base = numbers(m, 3);
+        let mut out = vec![vec![0.0; ROWS]; 4];
+        let [least, second, at, before] = &mut out[..] else { unreachable!() };
+        least_of_columns::run(&objective, &used, &base, 0.3, least, second, at, before);
+        for row in 0..ROWS {
+            let priced = |j: usize| objective[j * ROWS + row] + (0.3 * used[j * ROWS + row] + base[j]);
+            let mut order: Vec<usize> = (0..m).collect();
+            order.sort_by(|&a, &b| priced(a).total_cmp(&priced(b)).then(a.cmp(&b)));
+            assert_eq!((least[row], second[row]), (priced(order[0]), priced(order[1])));
+            assert_eq!(at[row], FIRST + order[0] as f64);
+        }
+    }
+}
+
+/// What the loops read and write.
+#[derive(Clone, Debug, PartialEq)]
+struct State {
+    out: Vec<f64>,
+    data: Vec<f64>,
+    other_data: Vec<f64>,
+    starts: Vec<usize>,
+    single: Vec<f32>,
+    other: Vec<f32>,
+    at: Vec<u32>,
+    near: Vec<u32>,
+    least: Vec<f64>,
+    second: Vec<f64>,
+    places: Vec<f64>,
+    before: Vec<f64>,
+    bits: (u64, u64),
+    units: (i64, i64),
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+#[allow(unsafe_code)]
+fn every_instruction_set_gives_the_same_bits() {
+    const M: usize = 17;
+    const ROWS: usize = 59;
+    let single = |seed: u64| numbers(ROWS * M, seed).iter().map(|&x| x as f32 * 1.1).collect();
+    let start = State {
+        out: numbers(ROWS * M, 1),
+        data: numbers(ROWS * M, 2),
+        other_data: numbers(ROWS * M, 5),
+        starts: (0..=ROWS).map(|row| row * M).collect(),
+        single: single(3),
+        other: single(4),
+        at: (0..ROWS as u32).map(|row| row % M as u32).collect(),
+        near: vec![0; ROWS],
+        least: vec![0.0; ROWS],
+        second: vec![0.0; ROWS],
+        places: vec![0.0; ROWS],
+        before: vec![0.0; ROWS],
+        bits: (0, 0),
+        units: (0, 0),
+    };
+    let two = is_x86_feature_detected!("avx2");
+    let five = is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl");
+    macro_rules! agree {
+        ($name:ident, $s:ident => $($arg:expr),*) => {{
+            let run = |version: fn(&mut State)| {
+                let mut state = start.clone();
+                version(&mut state);
+                state
+            };
+            let plain = run(|$s| $name::plain($($arg),*));
+            assert_ne!(plain, start);
+            // SAFETY: run only where the processor has the instructions.
+            if two {
+                assert_eq!(run(|$s| unsafe { $name::avx2($($arg),*) }), plain);
+            }
+            if five {
+                assert_eq!(run(|$s| unsafe { $name::avx512($($arg),*) }), plain);
+            }
+        }};
+    }
+    agree!(add_scaled_f32, s => &mut s.out, 0.3, &s.single);
+    agree!(add_scaled_f64, s => &mut s.out, 0.3, &s.data);
+    agree!(add_two_scaled_f32, s => &mut s.out, 0.3, &s.single, 0.7, &s.other);
+    agree!(add_gathered, s => &mut s.out, &s.data[..ROWS], &s.at);
+    agree!(add_gathered_times, s => &mut s.out, &s.data, &s.data[..ROWS], &s.at);
+    agree!(crossings, s => &s.starts, &s.starts[..ROWS], &s.data, &s.other_data, 1e-11, &mut s.least, &mut s.out);
+    agree!(least_and_near, s => &s.starts, &s.data, 0.5, &mut s.least, &mut s.near);
+    agree!(minima, s => &s.out, M, &mut s.least, &mut s.at);
+    agree!(least_of_columns, s => &s.data[..16 * ROWS], &s.other_data[..16 * ROWS], &s.data[..16], 0.3, &mut s.least,
+        &mut s.second, &mut s.places, &mut s.before);
+    agree!(grid_units, s => &s.out, 1e9, 1e3, &mut s.units.0, &mut s.units.1);
+    agree!(behind, s => &mut s.out, M, &s.data[..ROWS], &s.at, &s.data[..M], 0.1);
+    agree!(less_reach_f32, s => &mut s.out, M, &s.at, 0.3, &s.single);
+    agree!(less_reach_f64, s => &mut s.out, M, &s.at, 0.3, &s.data);
+    agree!(count_near, s => &s.out, M, &mut s.near);
+    agree!(extremes_f32, s => &s.single, &mut s.near[0], &mut s.at[0]);
+    agree!(extremes_f64, s => &s.data, &mut s.bits.0, &mut s.bits.1);
+}
