@@ -122,7 +122,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a table of outcomes; simulated ones without it")
     parser.add_argument("--encoder", nargs="*", default=[], type=Path, help="folders of further encoders")
     parser.add_argument("--queries", type=int, default=20_000)
-    parser.add_argument("--few", type=int, default=1_000, help="queries for the further encoders, which are slow")
+    parser.add_argument(
+        "--few", type=int, default=1_000, help="queries, and past prompts, for the further encoders, which are slow"
+    )
     parser.add_argument("--rows", type=int, default=0, help="rows of the history at least")
     parser.add_argument("--json", help="write the figures here")
     options = parser.parse_args()
@@ -135,7 +137,10 @@ def main() -> None:
     for folder in [None, *options.encoder]:
         encoder = Encoder.load(folder) if folder else embedded_encoder()
         name = folder.name if folder else "embedded"
-        for row in measure(name, encoder, past, prompts[: options.few] if folder else prompts, options.rows):
+        known, asked = (
+            (past.take(np.arange(min(options.few, past.n_queries))), prompts[: options.few]) if folder else (past, prompts)
+        )
+        for row in measure(name, encoder, known, asked, options.rows):
             figures.append(row)
             rate = f"{row['queries'] / row['seconds']:,.0f}"
             cells = [row[key] for key in ("encoder", "predictor", "stage")]

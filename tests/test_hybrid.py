@@ -24,6 +24,7 @@ from omnirouter.predictor import (
 from omnirouter.predictor.decisions import Shrinkage, price_grid
 from omnirouter.predictor.heads import logit, sigmoid
 from omnirouter.predictor.kinds import KINDS, load_predictor, new_predictor
+from omnirouter.predictor.means import likely_means
 from omnirouter.predictor.stacking import AccStack, AmountStack, mean_scores
 from omnirouter.router import Router
 
@@ -200,6 +201,22 @@ def test_mean_scores_are_shrunk_where_observations_are_few() -> None:
     acc[:, 0] = np.arange(100) % 2
     acc[0, 1] = 1.0
     np.testing.assert_allclose(mean_scores(acc), [0.5, (1 + 4 * 51 / 101) / 5], atol=0.01)
+
+
+def test_means_are_drawn_to_models_of_their_cost_as_far_as_they_are_uncertain() -> None:
+    rng = np.random.default_rng(0)
+    cost, truth = np.geomspace(1, 100, 12), np.linspace(0.5, 0.8, 12)
+    errors = []
+    for h in (40, 4000):
+        scores = (rng.random((h, 12)) < truth).astype(float)
+        mean = np.broadcast_to(scores.mean(axis=0), scores.shape).copy()
+        likely = likely_means(mean, scores, cost)
+        errors.append((np.abs(likely - truth).mean(), np.abs(mean[0] - truth).mean(), np.abs(likely - mean[0]).max()))
+    assert errors[0][0] < 0.8 * errors[0][1]
+    assert errors[1][2] < 0.02
+    scores[:, 3] = np.nan  # never seen: what models of its cost score
+    assert abs(likely_means(mean, scores, cost)[3] - truth[3]) < 0.03
+    np.testing.assert_array_equal(likely_means(mean[:, :3], scores[:, :3], cost[:3]), mean[:, :3].mean(axis=0))
 
 
 # The predictor

@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     _json(verify)
 
     fit = add("fit", "learn a router from past outcomes", "fit history.parquet -o router/", commands.fit)
-    fit.add_argument("history", type=Path, help="table of outcomes: Parquet, CSV or JSONL, wide or long")
+    fit.add_argument("history", type=Path, help="past outcomes in any layout that Outcomes.read knows")
     fit.add_argument("-o", "--out", type=Path, required=True, help="folder of the router")
     fit.add_argument("--pool", type=Path, help="models, prices and caps: YAML or JSON; default: all models, logged costs")
     fit.add_argument("--prices", type=Path, help="a LiteLLM price file, instead of --pool")

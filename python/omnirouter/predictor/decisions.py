@@ -6,7 +6,8 @@ are many, the best of them is often the one whose error is largest. So they are 
     logit acc_ij = level_j + shared_i + trust * own_ij
 
 with ``shared_i`` the mean over the models of how far the prediction's logit is from the model's usual one, ``own_ij``
-the rest, and ``level_j`` such that the model's mean prediction is what it was. At ``trust`` 0 a prompt says how hard
+the rest, and ``level_j`` such that the model's mean prediction is what it was, but for what `likely_means` takes from
+means that are better or worse than models of that cost are. At ``trust`` 0 a prompt says how hard
 it is and no more, at 1 the prediction is left as it is.
 """
 
@@ -20,12 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnirouter.predictor.heads import logit, sigmoid
+from omnirouter.predictor.means import likely_means
 from omnirouter.predictor.stacking import LEAST, mean_scores
 
 __all__ = ["Shrinkage", "price_grid"]
 
 TRUSTS = np.linspace(0.0, 1.0, 11)
-LOG_LOSS_ERRORS = 0.5  # standard errors by which the log-loss may exceed that of the better part
+LOG_LOSS_ERRORS = 1.0  # standard errors by which the log-loss may exceed that of the better part
 LEVEL_STEPS = 4
 PRICES = 25
 LEAST_SHARE = 0.02  # observed share of a model below which its observations are not weighed up further
@@ -43,21 +45,30 @@ class Shrinkage:
         Logit of a model where nothing is known of the prompt.
     trust : float
         From 0 to 1.
+    pull : (m,) float64
+        What is added to the logit of each model's mean.
     """
 
     centre: NDArray[np.float64]
     level: NDArray[np.float64]
     trust: float
+    pull: NDArray[np.float64]
 
     def __call__(self, acc: NDArray[np.float64]) -> NDArray[np.float64]:
         """Shrunken accuracies (n, m) of accuracies (n, m)."""
         return sigmoid(self.level + _deviations(_logits(acc), self.centre, self.trust))
 
     def around(self, acc: NDArray[np.float64]) -> Shrinkage:
-        """The same trust in deviations from the means of these accuracies (h, m)."""
+        """The same trust in deviations from the means of these accuracies (h, m), and the same pull on the means."""
         eta = _logits(acc)
-        centre, target = eta.mean(axis=0), sigmoid(eta).mean(axis=0)
-        return Shrinkage(centre, _level(_deviations(eta, centre, self.trust), target, centre), self.trust)
+        centre, target = eta.mean(axis=0), sigmoid(logit(sigmoid(eta).mean(axis=0)) + self.pull)
+        level = _level(_deviations(eta, centre, self.trust), target, centre)
+        return Shrinkage(centre, level, self.trust, self.pull)
+
+    @classmethod
+    def none(cls, level: NDArray[np.float64]) -> Shrinkage:
+        """No trust at all: each model's logit follows what all models share, around these levels (m,)."""
+        return cls(level, level, 0.0, np.zeros(len(level)))
 
     @classmethod
     def fit(
@@ -91,8 +102,8 @@ class Shrinkage:
 
         The trust is the mean over a grid, weighted by ``exp(-z^2 / 2)`` where z is the loss in worth against the
         best of the grid in its standard errors over rows: a posterior mean under a flat prior, which few rows
-        leave near one half. It is raised, if need be, to the least trust whose log-loss is within half a standard
-        error of that of the better part.
+        leave near one half. It is raised, if need be, to the least trust whose log-loss is within a standard error
+        of that of the better part, or no more than that of full trust.
         """
         rows = acc.shape[1]
         worth, surprise = np.zeros((len(TRUSTS), rows)), np.zeros((len(TRUSTS), rows))
@@ -119,11 +130,13 @@ class Shrinkage:
         if parts:
             losses = [np.sum([_log_loss(one, observed_acc) for one in part], axis=0) for part in parts]
             excess = surprise - min(losses, key=np.mean)
-            limit = LOG_LOSS_ERRORS * excess.std(axis=1) / np.sqrt(rows)
-            bearable = excess.mean(axis=1) <= limit
-            trust = max(trust, float(TRUSTS[int(bearable.argmax())]) if bearable.any() else 1.0)
-        nothing = np.zeros(acc.shape[2])
-        return cls(nothing, nothing, trust).around(acc.reshape(-1, acc.shape[2]))
+            limit = np.maximum(LOG_LOSS_ERRORS * excess.std(axis=1) / np.sqrt(rows), excess[-1].mean())
+            trust = max(trust, float(TRUSTS[int((excess.mean(axis=1) <= limit).argmax())]))
+        stacked = acc.reshape(-1, acc.shape[2])
+        mean = sigmoid(_logits(stacked)).mean(axis=0)
+        likely = likely_means(acc.mean(axis=0), observed_acc, cost.mean(axis=(0, 1)))
+        pull = logit(np.clip(likely, LEAST, 1 - LEAST)) - logit(mean)
+        return cls(mean, mean, trust, pull).around(stacked)
 
 
 def price_grid(acc: NDArray[np.float64], cost: NDArray[np.float64]) -> NDArray[np.float64]:

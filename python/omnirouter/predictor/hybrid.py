@@ -147,12 +147,12 @@ class HybridPredictor(LearnedPredictor):
         m = len(history.models)
         self.acc_stack_, self.cost_stack_ = AccStack.equal(2, history.acc), AmountStack.equal(2, m)
         self.tokens_stack_ = AmountStack.equal(2, m) if "output_tokens" in history.amounts else None
-        self.shrinkage_ = Shrinkage(self.acc_stack_.base, self.acc_stack_.base, 0.0)
+        self.shrinkage_ = Shrinkage.none(self.acc_stack_.base)
 
     def state(self) -> State:
         """What was learned, and the parameters."""
         settings = {"n_folds": self.n_folds, "seed": self.seed, "trust": self.shrinkage_.trust}
-        arrays = {"centre": self.shrinkage_.centre, "level": self.shrinkage_.level}
+        arrays = {name: getattr(self.shrinkage_, name) for name in ("centre", "level", "pull")}
         stacks: dict[str, AccStack | AmountStack | None] = {
             "acc_stack": self.acc_stack_,
             "cost_stack": self.cost_stack_,
@@ -171,7 +171,7 @@ class HybridPredictor(LearnedPredictor):
         self.knn_ = KnnPredictor(self.encoder_).restore(state.of("knn"), *shared, threads=threads)
         self.network_ = NetworkPredictor(self.encoder_).restore(state.of("network"), *shared, threads=threads)
         arrays = state.arrays
-        self.shrinkage_ = Shrinkage(arrays["centre"], arrays["level"], float(state.settings["trust"]))
+        self.shrinkage_ = Shrinkage(arrays["centre"], arrays["level"], float(state.settings["trust"]), arrays["pull"])
         self.acc_stack_ = AccStack(**state.of("acc_stack").arrays)
         self.cost_stack_ = AmountStack(**state.of("cost_stack").arrays)
         tokens = state.of("tokens_stack").arrays

@@ -25,7 +25,7 @@ const NUDGE: f64 = 1e-10;
 /// Pairs that are priced at once.
 pub(crate) const STRETCH: usize = 1024;
 /// How far a key may be behind its row's cheapest pair through rounding.
-pub(crate) const KEY_TOLERANCE: f64 = 1e-12;
+const KEY_TOLERANCE: f64 = 1e-12;
 
 /// How an ascent ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +56,8 @@ pub(crate) struct Ascent<'r> {
     pub(crate) calendar: Calendar,
     pub(crate) columns: Arc<Columns>,
     nudged: bool,
+    /// Whether pinned prices that may be lower at the top are lowered.
+    lowers: bool,
 }
 
 impl<'r> Ascent<'r> {
@@ -77,9 +79,16 @@ impl<'r> Ascent<'r> {
             calendar: Calendar::new(rows),
             columns: Arc::new(columns),
             nudged: false,
+            lowers: false,
         };
         ascent.choose_keys(0.0, &[]);
         ascent
+    }
+
+    /// From now on pinned prices are lowered at the top as far as the dual does not fall: where whole queries meet a limit exactly its
+    /// price is free between two values, and the lower one is what a little more of it is worth.
+    pub(crate) fn lower_prices(&mut self) {
+        self.lowers = true;
     }
 
     /// The limits, as left to these rows.
@@ -110,6 +119,20 @@ impl<'r> Ascent<'r> {
     pub(crate) fn go_to(&mut self, prices: &[f64]) {
         self.prices[..prices.len()].copy_from_slice(prices);
         self.restart();
+    }
+
+    /// Goes on from the basis of an ascent over the same rows with more or fewer pairs, under the same limits; `here` says where
+    /// its pairs are. Rows in which a pair that it does not have is cheaper give up their ties, and pin prices instead.
+    pub(crate) fn adopt(&mut self, other: &Ascent<'_>, here: impl Fn(usize) -> usize) {
+        self.prices.clone_from(&other.prices);
+        self.key = other.key.iter().map(|&pair| here(pair)).collect();
+        self.basis = other.basis.renamed(here);
+        for (row, positions) in self.basis.shared_rows() {
+            if self.reduced(self.cheapest(row)) < self.reduced(self.key[row]) - KEY_TOLERANCE {
+                positions.into_iter().for_each(|position| self.basis.untie(position, &self.prices));
+            }
+        }
+        self.choose_keys(KEY_TOLERANCE, &self.tied_rows());
     }
 
     /// The prices, one per limit.
@@ -288,7 +311,7 @@ impl<'r> Ascent<'r> {
             if step % 16 == 0 && cutoff.is_finite() && self.value() >= cutoff {
                 return Ok(Ascended::Cutoff);
             }
-            let Some((position, up, slope)) = self.leaving() else {
+            let Some((position, up, slope)) = self.leaving().or_else(|| self.idle()) else {
                 if self.nudged {
                     self.nudged = false;
                     self.settle();
@@ -361,6 +384,12 @@ impl<'r> Ascent<'r> {
         best
     }
 
+    /// A price that is still pinned at the top: downwards its edge is level at first.
+    fn idle(&self) -> Option<(usize, f64, f64)> {
+        let pinned = |&p: &usize| matches!(self.basis.at(p), Basic::Pinned(_));
+        (0..self.limit.len()).find(pinned).filter(|_| self.lowers).map(|position| (position, -1.0, 0.0))
+    }
+
     fn is_banned_at(&self, position: usize) -> bool {
         matches!(self.basis.at(position), Basic::Pair { pair, .. } if self.banned[pair])
     }
@@ -378,7 +407,7 @@ impl<'r> Ascent<'r> {
         TINY * (1.0 + 1e-3 * self.limit[k].abs())
     }
 
-    pub(crate) fn move_along(&mut self, direction: &[f64], distance: f64) {
+    fn move_along(&mut self, direction: &[f64], distance: f64) {
         for (price, rate) in self.prices.iter_mut().zip(direction) {
             *price = (*price + distance * rate).max(0.0);
         }

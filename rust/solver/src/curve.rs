@@ -147,7 +147,10 @@ fn draw(
     let budgets = match wanted {
         Wanted::Budgets(budgets) => budgets.to_vec(),
         Wanted::Spread(points) => {
-            let (least, most) = ladder.ends();
+            let (least, most) = ladder.ends(&drawing.ground);
+            if !(least > 0.0 && most > least) {
+                return Ok(nothing);
+            }
             spread(least, most, points)
         }
     };
@@ -270,8 +273,12 @@ impl Drawing<'_> {
 
     fn points(&mut self, budgets: &[f64], ladder: &Ladder) -> Result<Vec<Option<CurvePoint>>, Interrupted> {
         let limits: Vec<Vec<f64>> = budgets.iter().map(|&budget| self.ground.limits(budget)).collect();
+        // Beyond the last rung more buys nothing.
+        let most = ladder.ends(&self.ground).1;
+        let aims: Vec<Vec<f64>> = budgets.iter().map(|&budget| self.ground.limits(budget.min(most))).collect();
         let mut pending: Vec<(usize, Vec<f64>, &Place)> = Vec::new();
         for (s, &budget) in budgets.iter().enumerate() {
+            let budget = budget.min(most);
             pending.extend(ladder.at(&self.ground, budget).map(|(prices, rung)| (s, prices, rung)));
         }
         let (mut lines, mut plans): (Vec<Line>, Vec<Plan>) = (ladder.lines().cloned().collect(), Vec::new());
@@ -289,29 +296,10 @@ impl Drawing<'_> {
             let slack: Vec<f64> = looks.iter().map(|look| look.slack).collect();
             let found = self.near(looks)?;
             let ground = &self.ground;
-            if std::env::var("DBG").is_ok() {
-                for (i, (line, _)) in found.iter().enumerate() {
-                    let r: Vec<i64> = line
-                        .used
-                        .iter()
-                        .zip(&limits[pending[i].0])
-                        .zip(&line.prices)
-                        .map(|((u, l), p)| if *p > 0.0 { (u - l) as i64 } else { 0 })
-                        .collect();
-                    eprintln!(
-                        "resid {:.2} lam {:.3e} {:?} B {:.2e}",
-                        limits[pending[i].0][0],
-                        line.prices[0],
-                        r,
-                        line.used[0] / limits[pending[i].0][0] - 1.0
-                    );
-                }
-            }
-            let finished = self.pool.each(found.len(), |i| finish(ground, &found[i], slack[i], &limits[pending[i].0]));
-            plans.extend(finished.into_iter().flatten());
-            // What is used too much is little by now, so the curvature alone answers.
-            for ((s, prices, rung), (line, _)) in pending.iter_mut().zip(&found) {
-                *prices = rung.moved(prices, &over(line, &limits[*s]));
+            let finished = self.pool.each(found.len(), |i| finish(ground, &found[i], slack[i], &aims[pending[i].0]));
+            for (point, (plan, prices)) in pending.iter_mut().zip(finished) {
+                plans.extend(plan);
+                point.1 = prices;
             }
             lines.extend(found.into_iter().map(|(line, _)| line));
             points = limits.iter().map(|limits| ground.best(&lines, &plans, limits)).collect();

@@ -22,8 +22,11 @@ const FIRST_STEPS: usize = 12;
 const STARTS: [f64; 3] = [0.4, 0.8, 0.2];
 /// What counts as close at first, in mean objectives.
 const FIRST_WIDTH: f64 = 0.05;
-/// What an end should lack of the least use, or of the best objective, in gaps.
+/// What an end should lack of the least use, or of the best objective, in gaps, and what will do.
 const LACKS: f64 = 0.25;
+const ENOUGH: f64 = 0.5;
+/// What the least budget has beyond the least use, in mean uses of a query per limit.
+const WHOLE: f64 = 2.0;
 /// Times that ends are moved, and by how much their prices change, at most.
 const MOVES: usize = 5;
 const FARTHEST: f64 = 8.0;
@@ -66,7 +69,10 @@ impl Ladder {
         ];
         let (rungs, proofs) = rungs(drawing, places, proofs.to_vec())?;
         let mut ladder = Self { rungs, proofs };
-        if range.is_none() && !(ladder.reach(drawing, End::Least)? && ladder.reach(drawing, End::Best)?) {
+        if range.is_none() && !ladder.reach(drawing, End::Least)? {
+            return Ok(None);
+        }
+        if range.is_none_or(|(_, high)| high > ladder.ends(&drawing.ground).1) && !ladder.reach(drawing, End::Best)? {
             return Ok(None);
         }
         Ok(Some(ladder))
@@ -79,16 +85,28 @@ impl Ladder {
             let (at, before) = if end == End::Least { (0, 1) } else { (len - 1, len.wrapping_sub(2)) };
             let rung = &self.rungs[at];
             let lacks = end.lacks(ground, &rung.line, &self.proofs[usize::from(end == End::Best)]) / ground.rel_gap;
-            if lacks <= 1.0 {
-                return Ok(self.rungs[0].uses > 0.0);
+            if lacks <= ENOUGH {
+                return Ok(true);
             }
             // What an end lacks changes with the square of the price.
-            let farther = end.factor((lacks / LACKS).sqrt().min(FARTHEST));
-            let before = self.rungs.get(before).map(|rung| &rung.sampled);
+            let farther = (lacks / LACKS).sqrt().min(FARTHEST);
+            let steps = (farther.ln() / RUNG.ln()).ceil();
             let beyond = ground.beyond(&rung.sampled, &rung.line);
-            let Some(place) = step(ground, &rung.sampled, before, farther, &beyond) else { return Ok(false) };
-            let proof = end.proof(ground, &place);
-            let (rungs, mut proofs) = rungs(drawing, vec![place], vec![proof])?;
+            let mut places = self.rungs.get(before).map(|rung| rung.sampled.clone()).into_iter().collect::<Vec<_>>();
+            let known = places.len() + 1;
+            places.push(rung.sampled.clone());
+            for _ in 0..steps as usize {
+                let factor = end.factor(farther.powf(1.0 / steps));
+                let (place, before) = (&places[places.len() - 1], places.len().checked_sub(2).map(|at| &places[at]));
+                let Some(next) = step(ground, place, before, factor, &beyond) else { return Ok(false) };
+                places.push(next);
+            }
+            places.drain(..known);
+            let proof = end.proof(ground, &places[places.len() - 1]);
+            if end == End::Least {
+                places.reverse();
+            }
+            let (rungs, mut proofs) = rungs(drawing, places, vec![proof])?;
             self.proofs.extend(proofs.pop());
             let last = self.proofs.len() - 1;
             self.proofs.swap(usize::from(end == End::Best), last);
@@ -97,9 +115,13 @@ impl Ladder {
         Ok(false)
     }
 
-    /// The least budget and the largest that matter.
-    pub(crate) fn ends(&self) -> (f64, f64) {
-        (self.rungs[0].uses, self.rungs[self.rungs.len() - 1].uses)
+    /// The least budget, but for the gap, and the largest that matters.
+    pub(crate) fn ends(&self, ground: &Ground<'_>) -> (f64, f64) {
+        let least = End::Least.least(ground, &self.proofs[0]);
+        // Whole queries cannot be divided, one per limit.
+        let room = ground.rel_gap + WHOLE * ground.share.len() as f64 / ground.data.problem.n_queries as f64;
+        let least = least * (1.0 + room);
+        (least, self.rungs[self.rungs.len() - 1].uses)
     }
 
     /// Every line, for the bounds.
@@ -143,21 +165,26 @@ impl End {
         prices
     }
 
-    /// What a line at this end lacks, relative to what it has, given the line of the proof.
+    /// What nothing at this end is below, given the line of the proof.
+    fn least(self, ground: &Ground<'_>, proof: &Line) -> f64 {
+        let value = proof.bound(&ground.limits(0.0));
+        match self {
+            Self::Least => (value - ground.most_own()) / proof.prices[ground.at],
+            Self::Best => value,
+        }
+    }
+
+    /// What a line at this end lacks, relative to what it has.
     fn lacks(self, ground: &Ground<'_>, line: &Line, proof: &Line) -> f64 {
-        let k = ground.at;
-        let limits = ground.limits(0.0);
+        let (k, limits) = (ground.at, ground.limits(0.0));
         // What is used beyond other limits is worth what they cost.
         let over = |l: usize| line.prices[l] * (line.used[l] - limits[l]);
         let paid: f64 = (0..limits.len()).filter(|&l| l != k).map(over).sum();
-        let (has, least) = match self {
-            Self::Least => {
-                let least = (proof.bound(&limits) - ground.most_own()) / proof.prices[k];
-                (line.used[k] + paid / line.prices[k], least)
-            }
-            Self::Best => (line.own + paid, proof.bound(&limits)),
+        let has = match self {
+            Self::Least => line.used[k] + paid / line.prices[k],
+            Self::Best => line.own + paid,
         };
-        (has - least) / has.abs()
+        (has - self.least(ground, proof)) / has.abs()
     }
 }
 

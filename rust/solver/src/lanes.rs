@@ -89,6 +89,22 @@ wide! {
 }
 
 wide! {
+    /// The product of a square matrix, line by line, with a vector; each sum in eight parts, by position.
+    fn times_vector(out: &mut [f64], matrix: &[f64], vector: &[f64]) {
+        const PARTS: usize = 8;
+        for (product, line) in out.iter_mut().zip(matrix.chunks_exact(vector.len())) {
+            let ends = (line.chunks_exact(PARTS).remainder(), vector.chunks_exact(PARTS).remainder());
+            let mut parts = [0.0; PARTS];
+            for (a, b) in line.chunks_exact(PARTS).zip(vector.chunks_exact(PARTS)) {
+                (0..PARTS).for_each(|part| parts[part] += a[part] * b[part]);
+            }
+            let end: f64 = ends.0.iter().zip(ends.1).map(|(a, b)| a * b).sum();
+            *product = parts.iter().sum::<f64>() + end;
+        }
+    }
+}
+
+wide! {
     /// For rows of priced pairs that fall behind or catch up at given rates: where each row's key is overtaken first (infinity
     /// for never), and how far behind the second choice is now. Pairs whose price is infinite count for nothing.
     ///
@@ -402,6 +418,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn columns_give_the_first_of_the_least_and_the_second() {
+        const ROWS: usize = 24;
+        for m in [2, 4, 10] {
+            let (objective, used) = (numbers(ROWS * m, 1), numbers(ROWS * m, 2));
+            let base = numbers(m, 3);
+            let mut out = vec![vec![0.0; ROWS]; 4];
+            let [least, second, at, before] = &mut out[..] else { unreachable!() };
+            least_of_columns::run(&objective, &used, &base, 0.3, least, second, at, before);
+            for row in 0..ROWS {
+                let priced = |j: usize| objective[j * ROWS + row] + (0.3 * used[j * ROWS + row] + base[j]);
+                let mut order: Vec<usize> = (0..m).collect();
+                order.sort_by(|&a, &b| priced(a).total_cmp(&priced(b)).then(a.cmp(&b)));
+                assert_eq!((least[row], second[row]), (priced(order[0]), priced(order[1])));
+                assert_eq!(at[row], FIRST + order[0] as f64);
+            }
+        }
+    }
+
     /// What the loops read and write.
     #[derive(Clone, Debug, PartialEq)]
     struct State {
@@ -414,7 +449,11 @@ mod tests {
         at: Vec<u32>,
         near: Vec<u32>,
         least: Vec<f64>,
+        second: Vec<f64>,
+        places: Vec<f64>,
+        before: Vec<f64>,
         bits: (u64, u64),
+        units: (i64, i64),
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -434,7 +473,11 @@ mod tests {
             at: (0..ROWS as u32).map(|row| row % M as u32).collect(),
             near: vec![0; ROWS],
             least: vec![0.0; ROWS],
+            second: vec![0.0; ROWS],
+            places: vec![0.0; ROWS],
+            before: vec![0.0; ROWS],
             bits: (0, 0),
+            units: (0, 0),
         };
         let two = is_x86_feature_detected!("avx2");
         let five = is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl");
@@ -464,6 +507,9 @@ mod tests {
         agree!(crossings, s => &s.starts, &s.starts[..ROWS], &s.data, &s.other_data, 1e-11, &mut s.least, &mut s.out);
         agree!(least_and_near, s => &s.starts, &s.data, 0.5, &mut s.least, &mut s.near);
         agree!(minima, s => &s.out, M, &mut s.least, &mut s.at);
+        agree!(least_of_columns, s => &s.data[..16 * ROWS], &s.other_data[..16 * ROWS], &s.data[..16], 0.3, &mut s.least,
+            &mut s.second, &mut s.places, &mut s.before);
+        agree!(grid_units, s => &s.out, 1e9, 1e3, &mut s.units.0, &mut s.units.1);
         agree!(behind, s => &mut s.out, M, &s.data[..ROWS], &s.at, &s.data[..M], 0.1);
         agree!(less_reach_f32, s => &mut s.out, M, &s.at, 0.3, &s.single);
         agree!(less_reach_f64, s => &mut s.out, M, &s.at, 0.3, &s.data);

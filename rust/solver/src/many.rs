@@ -277,9 +277,7 @@ fn turn(rows: Matrix<'_>, weight: f64, m: usize, columns: &mut [f64]) {
     fn fill<T: Copy + Into<f64>>(rows: &[T], weight: f64, m: usize, columns: &mut [f64]) {
         let len = (rows.len() / m).next_multiple_of(LANES);
         for (row, entries) in rows.chunks_exact(m).enumerate() {
-            for (j, &x) in entries.iter().enumerate() {
-                columns[j * len + row] = weight * x.into();
-            }
+            entries.iter().enumerate().for_each(|(j, &x)| columns[j * len + row] = weight * x.into());
         }
     }
     match rows {

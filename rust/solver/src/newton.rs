@@ -103,7 +103,12 @@ impl Place {
         Self { prices: look.prices, width: look.slack, own: seen.own.value(), used, curvature }
     }
 
-    /// Some rows at some prices, and the cheapest pair of each with how far the second is behind.
+    /// Takes over how usage answers from another place near by.
+    pub(crate) fn answering_as(self, other: &Self) -> Self {
+        Self { width: other.width, curvature: other.curvature.clone(), ..self }
+    }
+
+    /// Some rows at some prices (how usage answers, from what is closer than the width), and the cheapest pair of each with how far the second is behind.
     pub(crate) fn of_rows(rows: &Rows, prices: Vec<f64>, width: f64) -> (Self, Vec<(usize, f64)>) {
         let n = prices.len();
         let padded: Vec<f64> = prices.iter().copied().chain([0.0]).collect();
@@ -131,13 +136,6 @@ impl Place {
     /// The dual value under some limits.
     pub(crate) fn value(&self, limits: &[f64]) -> f64 {
         dual_value(self.own, &self.prices, &self.used, limits)
-    }
-
-    /// Prices near by from which usage has changed by `-over`, as far as the curvature here says.
-    pub(crate) fn moved(&self, prices: &[f64], over: &[f64]) -> Vec<f64> {
-        let here = Self { prices: prices.to_vec(), ..self.clone() };
-        let step = here.step(over, None);
-        prices.iter().zip(step).map(|(price, step)| (price + step).max(0.0)).collect()
     }
 
     /// A width at which about so many of `n` rows are close, where `seen` rows were looked at here.

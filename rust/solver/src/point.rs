@@ -14,9 +14,13 @@ use crate::repair::repair;
 use crate::rows::{Rows, Scale};
 use crate::watch::Unwatched;
 
-/// Newton steps on the rows that are near, and the rows per limit that the ascent gets.
-const SETTLING: usize = 3;
+/// Newton steps on the rows that are near, the lengths that are tried, and the rows per limit that the ascent gets.
+const SETTLING: usize = 4;
+const LENGTHS: [f64; 2] = [1.0, 0.4];
 const NEAREST: usize = 16;
+/// The part of the gap that may be spent on room below the limits, and the most room relative to a limit.
+const ROOM: f64 = 0.3;
+const MOST_ROOM: f64 = 1e-3;
 /// Rows per limit that are taken at most, where ties would make it all of them.
 const MOST_CLOSE: usize = 400;
 
@@ -122,27 +126,40 @@ impl Near {
     }
 }
 
-/// A plan within some limits: the cheapest pairs, and among the rows that are near what the ascent makes of them.
+/// A plan within some limits, the cheapest pairs but for the rows that are near, and the best prices these rows know.
 ///
 /// First Newton steps on these rows alone, which hold all that answers to small moves of the prices; then the ascent on the
 /// nearest of them, or where that is too few on all.
-pub(crate) fn finish(ground: &Ground<'_>, (line, near): &(Line, Near), slack: f64, limits: &[f64]) -> Option<Plan> {
-    let (data, mut rows) = (ground.data, near.rows.clone());
+pub(crate) fn finish(
+    ground: &Ground<'_>,
+    (line, near): &(Line, Near),
+    slack: f64,
+    limits: &[f64],
+) -> (Option<Plan>, Vec<f64>) {
+    let mut rows = near.rows.clone();
     let scale = Scale::of(&rows);
     rows.rescale(&scale);
-    let left = |rows: &Rows| -> Vec<f64> {
-        let room = |k: usize| if data.is_count(k) { 0.0 } else { 4.0 * NEAR * limits[k].abs() };
-        let left = |k: usize| (limits[k] - room(k)) * scale.usage[k] - rows.fixed_usage[k].value();
-        (0..limits.len()).map(left).collect()
-    };
-    let all = left(&rows);
-    let mut width = 0.5 * slack * scale.objective;
+    let task = Task::new(ground, &scale, line, limits);
+    let left = task.left(&rows, &task.aims);
+    let width = slack * scale.objective;
     let (mut place, mut keys) = Place::of_rows(&rows, scale.to_rows(&line.prices), width);
+    let mut first = None;
     for _ in 0..SETTLING {
-        let over: Vec<f64> = place.used.iter().zip(&all).map(|(used, left)| used - left).collect();
-        width *= 0.5;
-        let prices = place.moved(&place.prices, &over);
-        (place, keys) = Place::of_rows(&rows, prices, width);
+        let over: Vec<f64> = place.used.iter().zip(&left).map(|(used, left)| used - left).collect();
+        let step = place.step(&over, None);
+        let moved = |length: f64| -> Vec<f64> {
+            place.prices.iter().zip(&step).map(|(price, step)| (price + length * step).max(0.0)).collect()
+        };
+        // Farther than one step these rows do not reach, unless they suffice.
+        first.get_or_insert_with(|| moved(1.0));
+        let risen = LENGTHS.iter().find_map(|length| {
+            let (next, keys) = Place::of_rows(&rows, moved(*length), -1.0);
+            (next.value(&left) > place.value(&left)).then(|| (next.answering_as(&place), keys))
+        });
+        match risen {
+            Some(next) => (place, keys) = next,
+            None => break,
+        }
     }
     let mut margins: Vec<f64> = keys.iter().map(|(_, margin)| *margin).collect();
     let wanted = NEAREST * limits.len();
@@ -152,57 +169,83 @@ pub(crate) fn finish(ground: &Ground<'_>, (line, near): &(Line, Near), slack: f6
         let priced = |pair: usize| rows.objective[pair] + rows.dot(pair, &padded);
         rows.filtered(|row, pair| pair == keys[row].0 || priced(pair) - priced(keys[row].0) <= reach)
     });
-    let plan = narrow.and_then(|narrow| within(ground, &narrow, &left(&narrow), &place.prices, &scale, limits));
-    let plan = plan.or_else(|| within(ground, &rows, &all, &place.prices, &scale, limits));
-    let (objective, used, chosen) = plan?;
-    // What the narrowing has fixed changes as well.
-    let fixed = keys.iter().enumerate().map(|(row, (key, _))| (rows.query[row], rows.model[*key] as u16));
-    let changed = fixed.chain(chosen).collect();
-    Some(Plan { objective, used, prices: line.prices.clone(), changed })
+    let found = narrow.and_then(|narrow| task.solve(&narrow, &place.prices));
+    let found = found.or_else(|| task.solve(&rows, &place.prices));
+    let plan = found.map(|(objective, used, chosen)| {
+        // What the narrowing has fixed changes as well.
+        let fixed = keys.iter().enumerate().map(|(row, (key, _))| (rows.query[row], rows.model[*key] as u16));
+        Plan { objective, used, prices: line.prices.clone(), changed: fixed.chain(chosen).collect() }
+    });
+    (plan, scale.to_problem(&first.unwrap_or(place.prices)))
 }
 
-/// A plan for some rows, where the others are fixed: objective, use of the budget, and the model of each query. `None` where the
-/// ascent finds none, or where its sums come too near a limit.
-fn within(
-    ground: &Ground<'_>,
-    rows: &Rows,
-    left: &[f64],
-    prices: &[f64],
-    scale: &Scale,
-    limits: &[f64],
-) -> Option<(f64, f64, Vec<(usize, u16)>)> {
-    let mut ascent = Ascent::new(rows, left.to_vec(), prices);
-    if ascent.run(f64::INFINITY, &Unwatched) != Ok(Ascended::Optimal) {
-        return None;
+/// Objective of a plan, use of the budget, and the models of the queries that were not fixed.
+type Found = (f64, f64, Vec<(usize, u16)>);
+
+/// Limits that a plan must meet.
+struct Task<'t> {
+    ground: &'t Ground<'t>,
+    scale: &'t Scale,
+    limits: &'t [f64],
+    /// A little less than the limits, so that a vertex can be rounded; as much as a small part of the gap is worth.
+    aims: Vec<f64>,
+}
+
+impl<'t> Task<'t> {
+    fn new(ground: &'t Ground<'_>, scale: &'t Scale, line: &Line, limits: &'t [f64]) -> Task<'t> {
+        let priced = line.prices.iter().filter(|price| **price > 0.0).count() as f64;
+        let worth = ROOM * ground.rel_gap * line.bound(limits).abs() / priced.max(1.0);
+        let aim = |k: usize| match (line.prices[k] > 0.0, ground.data.is_count(k)) {
+            (false, _) => limits[k],
+            (true, true) => limits[k] - (worth / line.prices[k]).floor().min(1.0),
+            (true, false) => limits[k] - (worth / line.prices[k]).min(MOST_ROOM * limits[k].abs()),
+        };
+        Task { ground, scale, limits, aims: (0..limits.len()).map(aim).collect() }
     }
-    let mut plan = ascent.key.clone();
-    for shares in ascent.fractions().chunk_by(|a, b| a.0 == b.0) {
-        let largest = shares.iter().max_by(|a, b| a.2.total_cmp(&b.2)).unwrap_or(&shares[0]);
-        plan[largest.0] = largest.1;
+
+    /// What the fixed queries leave of limits, in the units of the rows.
+    fn left(&self, rows: &Rows, limits: &[f64]) -> Vec<f64> {
+        let near = |k: usize| if self.ground.data.is_count(k) { 0.0 } else { 4.0 * NEAR * limits[k].abs() };
+        let left = |k: usize| (limits[k] - near(k)) * self.scale.usage[k] - rows.fixed_usage[k].value();
+        (0..limits.len()).map(left).collect()
     }
-    if !repair(rows, left, ascent.prices(), &|_| true, &mut plan) {
-        return None;
-    }
-    let (mut own, mut usage) = (rows.fixed_objective, rows.fixed_usage.clone());
-    for &pair in &plan {
-        own.add(rows.objective[pair]);
-        for (amount, k) in rows.uses(pair) {
-            if let Some(sum) = usage.get_mut(k as usize) {
-                sum.add(amount);
+
+    /// A plan for some rows, where the others are fixed: objective, use of the budget, and the model of each query. `None` where
+    /// the ascent finds none, or where its sums come too near a limit.
+    fn solve(&self, rows: &Rows, prices: &[f64]) -> Option<Found> {
+        let mut ascent = Ascent::new(rows, self.left(rows, &self.aims), prices);
+        if ascent.run(f64::INFINITY, &Unwatched) != Ok(Ascended::Optimal) {
+            return None;
+        }
+        let mut plan = ascent.key.clone();
+        for shares in ascent.fractions().chunk_by(|a, b| a.0 == b.0) {
+            let largest = shares.iter().max_by(|a, b| a.2.total_cmp(&b.2)).unwrap_or(&shares[0]);
+            plan[largest.0] = largest.1;
+        }
+        if !repair(rows, &self.left(rows, self.limits), ascent.prices(), &|_| true, &mut plan) {
+            return None;
+        }
+        let (mut own, mut usage) = (rows.fixed_objective, rows.fixed_usage.clone());
+        for &pair in &plan {
+            own.add(rows.objective[pair]);
+            for (amount, k) in rows.uses(pair) {
+                if let Some(sum) = usage.get_mut(k as usize) {
+                    sum.add(amount);
+                }
             }
         }
+        let (data, limits) = (self.ground.data, self.limits);
+        let used: Vec<f64> = usage.iter().zip(&self.scale.usage).map(|(sum, scale)| sum.value() / scale).collect();
+        // Counts are exact; other sums are trusted where they keep away from the limit.
+        let error = |k: usize| {
+            if data.is_count(k) {
+                0.0
+            } else {
+                NEAR * limits[k].abs() + usage[k].error(data.problem.n_queries) / self.scale.usage[k]
+            }
+        };
+        let fits = (0..limits.len()).all(|k| used[k] <= limits[k] - error(k));
+        let chosen = rows.query.iter().zip(&plan).map(|(&query, &pair)| (query, rows.model[pair] as u16));
+        fits.then(|| (own.value() / self.scale.objective, used[self.ground.at], chosen.collect()))
     }
-    let (data, n) = (ground.data, ground.data.problem.n_queries);
-    let used: Vec<f64> = usage.iter().zip(&scale.usage).map(|(sum, scale)| sum.value() / scale).collect();
-    // Counts are exact; other sums are trusted where they keep away from the limit.
-    let error = |k: usize| {
-        if data.is_count(k) {
-            0.0
-        } else {
-            NEAR * limits[k].abs() + usage[k].error(n) / scale.usage[k]
-        }
-    };
-    let fits = (0..limits.len()).all(|k| used[k] <= limits[k] - error(k));
-    let chosen = rows.query.iter().zip(&plan).map(|(&query, &pair)| (query, rows.model[pair] as u16));
-    fits.then(|| (own.value() / scale.objective, used[ground.at], chosen.collect()))
 }
