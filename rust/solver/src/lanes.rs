@@ -242,7 +242,7 @@ wide! {
     }
 }
 
-/// A number of which the last bits count in ones.
+/// Its last bits count in ones.
 pub(crate) const FIRST: f64 = 4_503_599_627_370_496.0;
 
 wide! {
@@ -250,9 +250,8 @@ wide! {
     /// `objective + (price * used + base)` of each row, its position (the first of equals), and the second least.
     ///
     /// Positions are counted from [`FIRST`], so that they are the last bits of what `at` holds.
-    ///
-    /// Two columns at a time, since what is kept of each row is loaded and stored each time. Positions move between two
-    /// arrays: storing over what has been loaded would become a masked store, which some processors are slow at.
+    /// Two columns at a time: what is kept of each row is loaded and stored each time. Positions move between two arrays:
+    /// storing over what was loaded would become a masked store, which some processors are slow at.
     #[allow(clippy::too_many_arguments)] // the inside of one loop
     fn least_of_columns(
         objective: &[f64],
@@ -422,17 +421,16 @@ mod tests {
     fn columns_give_the_first_of_the_least_and_the_second() {
         const ROWS: usize = 24;
         for m in [2, 4, 10] {
-            let (objective, used) = (numbers(ROWS * m, 1), numbers(ROWS * m, 2));
-            let base = numbers(m, 3);
+            let (objective, used, base) = (numbers(ROWS * m, 1), numbers(ROWS * m, 2), numbers(m, 3));
             let mut out = vec![vec![0.0; ROWS]; 4];
             let [least, second, at, before] = &mut out[..] else { unreachable!() };
             least_of_columns::run(&objective, &used, &base, 0.3, least, second, at, before);
             for row in 0..ROWS {
-                let priced = |j: usize| objective[j * ROWS + row] + (0.3 * used[j * ROWS + row] + base[j]);
-                let mut order: Vec<usize> = (0..m).collect();
-                order.sort_by(|&a, &b| priced(a).total_cmp(&priced(b)).then(a.cmp(&b)));
-                assert_eq!((least[row], second[row]), (priced(order[0]), priced(order[1])));
-                assert_eq!(at[row], FIRST + order[0] as f64);
+                let price = |j: usize| (objective[j * ROWS + row] + (0.3 * used[j * ROWS + row] + base[j]), j);
+                let mut priced: Vec<(f64, usize)> = (0..m).map(price).collect();
+                priced.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+                let found = (least[row], second[row], at[row]);
+                assert_eq!(found, (priced[0].0, priced[1].0, FIRST + priced[0].1 as f64));
             }
         }
     }
