@@ -249,9 +249,8 @@ wide! {
     /// For rows whose pairs lie in columns of `least.len()` numbers, an even number of columns: the least of
     /// `objective + (price * used + base)` of each row, its position (the first of equals), and the second least.
     ///
-    /// Positions are counted from [`FIRST`], so that they are the last bits of what `at` holds.
-    /// Two columns at a time: what is kept of each row is loaded and stored each time. Positions move between two arrays:
-    /// storing over what was loaded would become a masked store, which some processors are slow at.
+    /// Positions count from [`FIRST`]. Two columns at a time, since what is kept is loaded and stored each time; positions move
+    /// between two arrays, since storing over what was loaded would become a masked store, slow on some processors.
     #[allow(clippy::too_many_arguments)] // the inside of one loop
     fn least_of_columns(
         objective: &[f64],
@@ -422,15 +421,14 @@ mod tests {
         const ROWS: usize = 24;
         for m in [2, 4, 10] {
             let (objective, used, base) = (numbers(ROWS * m, 1), numbers(ROWS * m, 2), numbers(m, 3));
-            let mut out = vec![vec![0.0; ROWS]; 4];
-            let [least, second, at, before] = &mut out[..] else { unreachable!() };
-            least_of_columns::run(&objective, &used, &base, 0.3, least, second, at, before);
+            let [mut least, mut second, mut at, mut before] = [[0.0; ROWS]; 4];
+            least_of_columns::run(&objective, &used, &base, 0.3, &mut least, &mut second, &mut at, &mut before);
             for row in 0..ROWS {
                 let price = |j: usize| (objective[j * ROWS + row] + (0.3 * used[j * ROWS + row] + base[j]), j);
                 let mut priced: Vec<(f64, usize)> = (0..m).map(price).collect();
                 priced.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-                let found = (least[row], second[row], at[row]);
-                assert_eq!(found, (priced[0].0, priced[1].0, FIRST + priced[0].1 as f64));
+                let expected = (priced[0].0, priced[1].0, FIRST + priced[0].1 as f64);
+                assert_eq!((least[row], second[row], at[row]), expected);
             }
         }
     }
