@@ -163,7 +163,8 @@ def frontier(
     acc, cost, caps, resources, allowed, rel_gap, threads
         As in `omnirouter.solve`.
     budgets : (k,) array_like, optional
-        Default: `points` budgets from the least possible spend to the spend of the most accurate plan, in equal ratios.
+        Default: `points` budgets from about the least possible spend to where more money buys no more accuracy (within
+        `rel_gap`), in equal ratios.
     points : int
         Number of budgets where none are given.
     progress : callable, optional
@@ -179,6 +180,11 @@ def frontier(
         Bad input, as in `omnirouter.solve`; fewer than two points, or no budgets.
     SolveError
         Not even the cheapest plan is possible, or a budget admits no plan.
+
+    Notes
+    -----
+    Budgets share a few reads of the matrices. Solved one by one are batches of fewer than some thousand queries, a `rel_gap`
+    below 1e-6, and budgets for which the shared reads prove too little; every point is proven to `rel_gap` either way.
 
     Examples
     --------
