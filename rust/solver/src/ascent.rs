@@ -112,6 +112,20 @@ impl<'r> Ascent<'r> {
         self.restart();
     }
 
+    /// Goes on from the basis of an ascent over the same rows with more or fewer pairs, under the same limits; `here` says where
+    /// its pairs are. Rows in which a pair that it does not have is cheaper give up their ties, and pin prices instead.
+    pub(crate) fn adopt(&mut self, other: &Ascent<'_>, here: impl Fn(usize) -> usize) {
+        self.prices.clone_from(&other.prices);
+        self.key = other.key.iter().map(|&pair| here(pair)).collect();
+        self.basis = other.basis.renamed(here);
+        for (row, positions) in self.basis.shared_rows() {
+            if self.reduced(self.cheapest(row)) < self.reduced(self.key[row]) - KEY_TOLERANCE {
+                positions.into_iter().for_each(|position| self.basis.untie(position, &self.prices));
+            }
+        }
+        self.choose_keys(KEY_TOLERANCE, &self.tied_rows());
+    }
+
     /// The prices, one per limit.
     pub(crate) fn prices(&self) -> &[f64] {
         &self.prices[..self.limit.len()]

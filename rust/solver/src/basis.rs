@@ -1,5 +1,7 @@
 //! The working basis of the ascent: one basic variable per limit, and the inverse of their columns.
 
+use crate::lanes::times_vector;
+
 /// A basic variable besides the keys of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Basic {
@@ -18,6 +20,8 @@ pub(crate) enum Basic {
 
 /// Pivots smaller than this are refused.
 const SMALLEST_PIVOT: f64 = 1e-8;
+/// Limits from which on sums over them are taken in parts.
+const WIDE: usize = 64;
 /// Updates after which the inverse is computed afresh.
 const STALE_AFTER: usize = 64;
 
@@ -56,7 +60,18 @@ impl Basis {
 
     /// Values of the basic variables, given what the keys leave of each limit.
     pub(crate) fn amounts(&self, residual: &[f64]) -> Vec<f64> {
-        (0..self.at.len()).map(|p| self.line(p).iter().zip(residual).map(|(a, b)| a * b).sum()).collect()
+        if residual.len() < WIDE {
+            return (0..self.at.len()).map(|p| self.line(p).iter().zip(residual).map(|(a, b)| a * b).sum()).collect();
+        }
+        let mut amounts = vec![0.0; self.at.len()];
+        times_vector::run(&mut amounts, &self.inverse, residual);
+        amounts
+    }
+
+    /// The same for a column, of which few entries are not zero.
+    fn image(&self, column: &[f64]) -> Vec<f64> {
+        let entries: Vec<(usize, f64)> = column.iter().copied().enumerate().filter(|(_, x)| *x != 0.0).collect();
+        (0..self.at.len()).map(|p| self.line(p)).map(|line| entries.iter().map(|&(k, x)| line[k] * x).sum()).collect()
     }
 
     /// The direction of the prices when a variable leaves, with a zero at the end for "no limit".
@@ -100,7 +115,7 @@ impl Basis {
     /// Puts a variable in the place of another. False when the pivot is too small to trust.
     pub(crate) fn exchange(&mut self, position: usize, entering: Basic, column: &[f64]) -> bool {
         let n = self.at.len();
-        let image = self.amounts(column);
+        let image = self.image(column);
         let largest = image.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
         if image[position].abs() <= SMALLEST_PIVOT * largest.max(SMALLEST_PIVOT) {
             return false;
@@ -116,6 +131,24 @@ impl Basis {
         self.at[position] = entering;
         self.updates += 1;
         true
+    }
+
+    /// The same basis where pairs have other names.
+    pub(crate) fn renamed(&self, name: impl Fn(usize) -> usize) -> Self {
+        let renamed = |basic: &Basic| match *basic {
+            Basic::Pair { row, pair } => Basic::Pair { row, pair: name(pair) },
+            other => other,
+        };
+        Self { at: self.at.iter().map(renamed).collect(), inverse: self.inverse.clone(), updates: self.updates }
+    }
+
+    /// Puts a slack or a pinned price in the place of a basic variable: of those that are not basic the one that tells most.
+    pub(crate) fn untie(&mut self, position: usize, prices: &[f64]) {
+        let line = self.line(position);
+        let k = (0..line.len()).max_by(|&a, &b| line[a].abs().total_cmp(&line[b].abs())).unwrap_or(0);
+        let mut unit = vec![0.0; line.len()];
+        unit[k] = 1.0;
+        self.exchange(position, if prices[k] > 0.0 { Basic::Pinned(k) } else { Basic::Slack(k) }, &unit);
     }
 
     /// Makes a basic pair the key of its row, and the old key basic in its place; returns the new key.

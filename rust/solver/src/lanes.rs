@@ -89,6 +89,22 @@ wide! {
 }
 
 wide! {
+    /// The product of a square matrix, line by line, with a vector; each sum in eight parts, by position.
+    fn times_vector(out: &mut [f64], matrix: &[f64], vector: &[f64]) {
+        const PARTS: usize = 8;
+        for (product, line) in out.iter_mut().zip(matrix.chunks_exact(vector.len())) {
+            let ends = (line.chunks_exact(PARTS).remainder(), vector.chunks_exact(PARTS).remainder());
+            let mut parts = [0.0; PARTS];
+            for (a, b) in line.chunks_exact(PARTS).zip(vector.chunks_exact(PARTS)) {
+                (0..PARTS).for_each(|part| parts[part] += a[part] * b[part]);
+            }
+            let end: f64 = ends.0.iter().zip(ends.1).map(|(a, b)| a * b).sum();
+            *product = parts.iter().sum::<f64>() + end;
+        }
+    }
+}
+
+wide! {
     /// For rows of priced pairs that fall behind or catch up at given rates: where each row's key is overtaken first (infinity
     /// for never), and how far behind the second choice is now. Pairs whose price is infinite count for nothing.
     ///

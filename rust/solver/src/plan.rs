@@ -1,6 +1,8 @@
 //! From multipliers to a plan: search the few rows whose choice is close, prove with the rows that are left.
 
 use crate::branching::models;
+use crate::jump;
+use crate::knapsack;
 use crate::oracle::{DualOracle, Goal, Interrupted, Progress, Screen, Tally, Watch};
 use crate::presolve::missed_by_all;
 use crate::relax::Relaxed;
@@ -26,6 +28,8 @@ const ROUND_GROWTH: usize = 4;
 /// The first guess of the best plan: so far on the way from the bound to the plan at hand. Twice as far when the last was too low,
 /// half as far when it took too many nodes.
 const FIRST_SHARE: f64 = 0.125;
+/// The same where limits are knapsacks: near the bound, that of whole knapsacks leaves few pairs.
+const FIRST_SHARE_OF_SACKS: f64 = 1.0 / 64.0;
 /// Rounds of a proof that may end with stalled nodes before no further one is tried.
 const GIVEN_UP: usize = 3;
 /// Models up to which a proof splits on loads; each adds two rows to the basis.
@@ -147,7 +151,11 @@ impl Planner<'_> {
     ) -> Result<(), Interrupted> {
         let mut choice = rounded(relaxed, part.rows);
         if !repair(part.rows, &part.limit, &relaxed.prices, &|_| true, &mut choice) {
-            return Ok(());
+            let wanted = self.goal == Goal::Objective && !self.has_plan();
+            if !wanted || !jump::meet(part.rows, &part.limit, &relaxed.prices, &mut choice, self.watch)? {
+                return Ok(());
+            }
+            repair(part.rows, &part.limit, &relaxed.prices, &|_| true, &mut choice);
         }
         let considered = self.consider(oracle, part, &choice).map(drop);
         if considered != Err(Interrupted::Abandoned) {
@@ -210,17 +218,20 @@ impl Planner<'_> {
     /// Draws the conclusion from a search over every pair that matters: complete, the plan is best to within the gap asked
     /// for, or there is none; else its open nodes give a bound.
     fn settle(&mut self, found: &Found, part: &Searched<'_>) {
-        let proven = if !found.complete {
-            let bound = part.to_problem(found.bound);
-            bound - 1e-12 * bound.abs()
+        if !found.complete {
+            self.raise(part.to_problem(found.bound));
         } else if self.has_plan() {
             self.out.resolution = part.resolution / part.scale;
-            self.out.objective - self.allowed_gap(self.out.objective).max(self.out.resolution)
+            let proven = self.out.objective - self.allowed_gap(self.out.objective).max(self.out.resolution);
+            self.out.bound = self.out.bound.max(proven).min(self.out.objective);
         } else {
             self.out.impossible = true;
-            return;
-        };
-        self.out.bound = self.out.bound.max(proven).min(self.out.objective);
+        }
+    }
+
+    /// Takes note of a bound from open nodes.
+    fn raise(&mut self, bound: f64) {
+        self.out.bound = self.out.bound.max(bound - 1e-12 * bound.abs()).min(self.out.objective);
     }
 
     fn allowed_gap(&self, objective: f64) -> f64 {
@@ -252,9 +263,12 @@ impl Planner<'_> {
             return self.search_once(oracle, part, relaxed, CORE_NODES, Effort::Plain, f64::INFINITY);
         }
         let turns = models(part.rows).len() <= LOAD_MODELS;
-        let mut left = self.node_limit(part.rows);
+        // Any plan is worth more nodes than a smaller gap.
+        let mut left = if self.has_plan() { self.node_limit(part.rows) } else { self.settings.node_limit };
         let mut nodes = FIRST_ROUND;
-        let (mut bound, mut effort, mut share) = (f64::NEG_INFINITY, Effort::Plain, FIRST_SHARE);
+        let (mut bound, mut effort) = (f64::NEG_INFINITY, Effort::Plain);
+        let sacks = knapsack::column(part.rows, part.rows.n_limits).is_some();
+        let mut share = if sacks { FIRST_SHARE_OF_SACKS } else { FIRST_SHARE };
         let mut given_up = 0;
         loop {
             let plain = effort == Effort::Plain;
@@ -270,7 +284,10 @@ impl Planner<'_> {
             // Nodes are left, yet something is unsettled: the ascent has stalled there, and would again.
             given_up += usize::from(!found.complete && found.nodes < most.min(left));
             left -= found.nodes.min(left);
+            left = if self.has_plan() { left.min(self.node_limit(part.rows)) } else { left };
             bound = found.bound;
+            // What is proven stays proven, whatever ends the next round.
+            self.raise(part.to_problem(bound));
             let below = found.complete && guess < part.to_rows(self.out.objective);
             if below {
                 found.complete = false;
@@ -287,7 +304,11 @@ impl Planner<'_> {
                 nodes *= ROUND_GROWTH;
                 share *= 0.5;
             }
-            effort = if turns && effort != Effort::Loads { Effort::Loads } else { Effort::Rows };
+            effort = match effort {
+                Effort::Plain if sacks => Effort::Rows,
+                Effort::Plain | Effort::Rows if turns => Effort::Loads,
+                _ => Effort::Rows,
+            };
         }
     }
 

@@ -8,6 +8,7 @@
 
 use crate::ascent::{Ascended, Ascent};
 use crate::columns::Columns;
+use crate::narrow::climb;
 use crate::oracle::{DualOracle, DualPoint, Goal, Interrupted, Progress, Screen, Watch};
 use crate::problem::LARGEST;
 use crate::rows::{Rows, Scale};
@@ -150,7 +151,7 @@ impl<O: DualOracle> Climb<'_, O> {
         let scale = below.as_ref().map_or_else(|| Scale::of(&rows), |below| below.scale.clone());
         rows.rescale(&scale);
         let mut ascent = self.start(&rows, &scale, &screen, below.as_mut())?;
-        match ascent.run(f64::INFINITY, self.watch)? {
+        match climb(&mut ascent, self.watch)? {
             Ascended::Unbounded(ray) => {
                 let ray = scale.to_problem(&ray);
                 if self.conflicts(&ray)? {
@@ -205,7 +206,7 @@ impl<O: DualOracle> Climb<'_, O> {
             let scale: &Scale = scale.get_or_insert_with(|| Scale::of(&rows));
             rows.rescale(scale);
             let mut ascent = self.start(&rows, scale, &screen, below.as_mut())?;
-            let ended = ascent.run(f64::INFINITY, self.watch)?;
+            let ended = climb(&mut ascent, self.watch)?;
             if ended == Ascended::Optimal {
                 ascent.drop_idle();
             }
@@ -416,7 +417,7 @@ fn come_near(ascent: &mut Ascent<'_>, below: &mut Ascent<'_>, watch: &dyn Watch)
         let before = ascent.prices().to_vec();
         let left = in_units_of(below.rows, ascent.rows, ascent.residual());
         below.leave(&left);
-        if !matches!(below.run(f64::INFINITY, watch)?, Ascended::Optimal) {
+        if !matches!(climb(below, watch)?, Ascended::Optimal) {
             return Ok(());
         }
         ascent.go_to(below.prices());

@@ -31,22 +31,22 @@ pub(crate) fn repair(
     false
 }
 
-struct State<'r> {
-    rows: &'r Rows,
-    limit: &'r [f64],
+pub(crate) struct State<'r> {
+    pub(crate) rows: &'r Rows,
+    pub(crate) limit: &'r [f64],
     /// With a zero at the end for "no limit".
     prices: Vec<f64>,
-    used: Vec<f64>,
+    pub(crate) used: Vec<f64>,
 }
 
 impl<'r> State<'r> {
-    fn new(rows: &'r Rows, limit: &'r [f64], prices: &[f64], plan: &[usize]) -> Self {
+    pub(crate) fn new(rows: &'r Rows, limit: &'r [f64], prices: &[f64], plan: &[usize]) -> Self {
         let mut used = vec![0.0; limit.len() + 1];
         plan.iter().for_each(|&pair| rows.add_usage(pair, 1.0, &mut used));
         Self { rows, limit, prices: prices.iter().copied().chain([0.0]).collect(), used }
     }
 
-    fn over(&self, k: usize, used: f64) -> f64 {
+    pub(crate) fn over(&self, k: usize, used: f64) -> f64 {
         let over = used - self.limit[k];
         if over > SLACK * (1.0 + self.limit[k].abs()) {
             over
@@ -55,21 +55,30 @@ impl<'r> State<'r> {
         }
     }
 
-    fn overuse(&self) -> f64 {
+    pub(crate) fn overuse(&self) -> f64 {
         (0..self.limit.len()).map(|k| self.over(k, self.used[k])).sum()
     }
 
     /// Change of the overuse when a row goes from one pair to another.
-    fn change_of_overuse(&self, from: usize, to: usize) -> f64 {
+    pub(crate) fn change_of_overuse(&self, from: usize, to: usize) -> f64 {
+        self.sum_of_changes(from, to, |_| 1.0)
+    }
+
+    /// The same where a unit of overuse of each limit weighs something of its own.
+    pub(crate) fn weighted_change(&self, from: usize, to: usize, weight: &[f64]) -> f64 {
+        self.sum_of_changes(from, to, |k| weight[k])
+    }
+
+    fn sum_of_changes(&self, from: usize, to: usize, weight: impl Fn(usize) -> f64) -> f64 {
         // A limit is counted under in one column only.
         let (rows, width) = (self.rows, self.rows.n_resources);
         let mut sum = 0.0;
         for (a, b) in (from * width..(from + 1) * width).zip(to * width..(to + 1) * width) {
             let (k, l) = (rows.limit[a] as usize, rows.limit[b] as usize);
             if k == l {
-                sum += self.change_of(k, rows.usage[b] - rows.usage[a]);
+                sum += weight(k) * self.change_of(k, rows.usage[b] - rows.usage[a]);
             } else {
-                sum += self.change_of(k, -rows.usage[a]) + self.change_of(l, rows.usage[b]);
+                sum += weight(k) * self.change_of(k, -rows.usage[a]) + weight(l) * self.change_of(l, rows.usage[b]);
             }
         }
         sum
@@ -82,7 +91,7 @@ impl<'r> State<'r> {
         self.over(k, self.used[k] + change) - self.over(k, self.used[k])
     }
 
-    fn priced(&self, pair: usize) -> f64 {
+    pub(crate) fn priced(&self, pair: usize) -> f64 {
         self.rows.objective[pair] + self.rows.dot(pair, &self.prices)
     }
 
@@ -124,7 +133,7 @@ impl<'r> State<'r> {
         best.map(|(_, row, pair)| (row, pair))
     }
 
-    fn change(&mut self, row: usize, pair: usize, plan: &mut [usize]) {
+    pub(crate) fn change(&mut self, row: usize, pair: usize, plan: &mut [usize]) {
         self.rows.add_usage(plan[row], -1.0, &mut self.used);
         self.rows.add_usage(pair, 1.0, &mut self.used);
         plan[row] = pair;

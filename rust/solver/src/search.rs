@@ -7,8 +7,10 @@
 
 use crate::ascent::{Ascended, Ascent};
 use crate::branching::{classes, divided_load, kinds, most_divided, take, Candidate, Gains};
+use crate::chains;
 use crate::cuts::tighten;
 use crate::fixing::{by_cost, by_room, Fixed};
+use crate::knapsack::{self, Multipliers};
 use crate::oracle::{Interrupted, Watch};
 use crate::repair::repair;
 use crate::rows::Rows;
@@ -78,7 +80,9 @@ pub(crate) fn search(
     let unlimited = [rows.len() as f64, 0.0].into_iter().flat_map(|limit| std::iter::repeat_n(limit, n_kinds));
     let limit: Vec<f64> = limit.into_iter().chain(unlimited).collect();
     let prices: Vec<f64> = prices.iter().copied().chain(vec![0.0; 2 * n_kinds]).collect();
+    let sacks = if task.effort == Effort::Plain { None } else { knapsack::column(rows, rows.n_limits) };
     let mut tree = Tree {
+        sacks,
         n_limits: rows.n_limits,
         n_kinds,
         task,
@@ -116,6 +120,8 @@ struct Tree<'t> {
     /// Limits of the problem; those of loads and cuts follow.
     n_limits: usize,
     n_kinds: usize,
+    /// The resource whose limits are looked at as knapsacks.
+    sacks: Option<usize>,
     task: &'t Task<'t>,
     watch: &'t dyn Watch,
     accept: Accept<'t>,
@@ -126,9 +132,18 @@ struct Tree<'t> {
     unsettled: f64,
 }
 
-/// Nodes of a space still to be visited, with their bounds.
+/// A node still to be visited.
+#[derive(Clone)]
+struct Node<'s> {
+    ascent: Ascent<'s>,
+    /// No plan of it is below this.
+    bound: f64,
+    multipliers: Multipliers,
+}
+
+/// Nodes of a space still to be visited.
 struct Open<'s> {
-    nodes: Vec<(Ascent<'s>, f64)>,
+    nodes: Vec<Node<'s>>,
     /// Beyond so many the search goes depth first only.
     most: usize,
     /// Whether the last node pushed is to be visited next.
@@ -139,21 +154,25 @@ impl<'s> Open<'s> {
     fn new(space: &Space, root: Ascent<'s>, bound: f64) -> Self {
         let (pairs, limits) = (space.rows.model.len(), space.limit.len());
         let bytes = 8 * (limits * (limits + 4) + 2 * space.rows.len()) + pairs;
-        Self { nodes: vec![(root, bound)], most: (OPEN_BYTES / bytes.max(1)).max(16), diving: false }
+        Self {
+            nodes: vec![Node { ascent: root, bound, multipliers: Multipliers::default() }],
+            most: (OPEN_BYTES / bytes.max(1)).max(16),
+            diving: false,
+        }
     }
 
-    fn push(&mut self, node: Ascent<'s>, bound: f64) {
-        self.nodes.push((node, bound));
+    fn push(&mut self, node: Node<'s>) {
+        self.nodes.push(node);
         self.diving = true;
     }
 
     /// Goes down while the last split gave a node to go down to, else on from the least bound.
-    fn next(&mut self) -> Option<(Ascent<'s>, f64)> {
+    fn next(&mut self) -> Option<Node<'s>> {
         let dived = std::mem::replace(&mut self.diving, false);
         if dived || self.nodes.len() > self.most {
             return self.nodes.pop();
         }
-        let bounds = self.nodes.iter().enumerate().map(|(at, (_, bound))| (*bound, at));
+        let bounds = self.nodes.iter().enumerate().map(|(at, node)| (node.bound, at));
         let (_, at) = bounds.min_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)))?;
         Some(self.nodes.swap_remove(at))
     }
@@ -176,7 +195,8 @@ impl Tree<'_> {
         let class = classes(&space.rows);
         let root = Ascent::new(&space.rows, space.limit.clone(), &prices);
         let mut open = Open::new(&space, root, bound);
-        while let Some((node, parent)) = open.next() {
+        while let Some(node) = open.next() {
+            let parent = node.bound;
             let visited = if parent >= self.cutoff() {
                 Ok(())
             } else if self.nodes >= self.task.node_limit || self.best.is_some_and(|best| best <= self.task.target) {
@@ -184,10 +204,10 @@ impl Tree<'_> {
                 Err(Halt::Enough)
             } else {
                 self.nodes += 1;
-                self.visit(&space, &class, node, parent, &mut open)
+                self.visit(&space, &class, node, &mut open)
             };
             if visited.is_err() {
-                self.unsettled = open.nodes.iter().map(|(_, bound)| *bound).fold(self.unsettled, f64::min);
+                self.unsettled = open.nodes.iter().map(|node| node.bound).fold(self.unsettled, f64::min);
                 return visited;
             }
         }
@@ -199,11 +219,12 @@ impl Tree<'_> {
         &mut self,
         space: &'s Space,
         class: &[usize],
-        mut node: Ascent<'s>,
-        parent: f64,
+        node: Node<'s>,
         open: &mut Open<'s>,
     ) -> Result<(), Halt> {
+        let Node { ascent: mut node, bound: mut parent, mut multipliers } = node;
         let offset = space.offset();
+        let mut new = true;
         loop {
             let ended = node.run(self.cutoff() - offset, self.watch);
             match ended.inspect_err(|_| self.unsettled = self.unsettled.min(parent))? {
@@ -217,13 +238,24 @@ impl Tree<'_> {
             let value = node.value();
             by_cost(&space.rows, &mut node, value, self.cutoff() - offset);
             match by_room(&space.rows, &mut node) {
+                Fixed::Same => {}
+                Fixed::Moved => continue,
+                Fixed::Empty => return Ok(()),
+            }
+            let Some(column) = self.sacks.filter(|_| std::mem::replace(&mut new, false)) else { break };
+            let cutoff = self.cutoff() - offset;
+            let fixed = knapsack::fix(&space.rows, column, &mut node, &mut multipliers, cutoff, self.watch);
+            let (fixed, bound) = fixed.inspect_err(|_| self.unsettled = self.unsettled.min(parent))?;
+            parent = parent.max(bound + offset);
+            match fixed {
                 Fixed::Same => break,
                 Fixed::Moved => {}
                 Fixed::Empty => return Ok(()),
             }
         }
-        let value = node.value() + offset;
-        let below = self.branch(space, class, node, value, open);
+        let value = parent.max(node.value() + offset);
+        let node = Node { ascent: node, bound: value, multipliers };
+        let below = self.branch(space, class, node, open);
         let Some(node) = below.inspect_err(|_| self.unsettled = self.unsettled.min(value))? else { return Ok(()) };
         let prices = node.prices().to_vec();
         self.explore(space.below(&node), &prices, value)
@@ -235,10 +267,10 @@ impl Tree<'_> {
         &mut self,
         space: &'s Space,
         class: &[usize],
-        node: Ascent<'s>,
-        value: f64,
+        whole: Node<'s>,
         open: &mut Open<'s>,
     ) -> Result<Option<Ascent<'s>>, Halt> {
+        let node = &whole.ascent;
         let fractions = node.fractions();
         let mut choice = node.key.clone();
         let mut most: Vec<Candidate> = vec![];
@@ -258,6 +290,9 @@ impl Tree<'_> {
             let mut repaired = choice.clone();
             let allowed = |pair: usize| !node.is_banned(pair);
             if repair(&space.rows, node.limits(), node.prices(), &allowed, &mut repaired) {
+                if self.sacks.is_some() {
+                    chains::improve(&space.rows, node.limits(), &allowed, &mut repaired);
+                }
                 self.offer(space, &repaired)?;
             }
         }
@@ -267,21 +302,21 @@ impl Tree<'_> {
         let pairs = space.rows.model.len();
         let left = (0..pairs).filter(|&pair| !node.is_banned(pair)).count();
         if pairs > SMALLEST_SPACE && left as f64 <= SHRUNK * pairs as f64 {
-            return Ok(Some(node));
+            return Ok(Some(whole.ascent));
         }
-        if let Some((kind, load)) = divided_load(&space.kind, self.n_kinds, &node, &fractions) {
-            self.split_load(&node, kind, load, value, open);
+        if let Some((kind, load)) = divided_load(&space.kind, self.n_kinds, node, &fractions) {
+            self.split_load(&whole, kind, load, open);
             return Ok(None);
         }
         let cutoff = self.cutoff() - space.offset();
         let chosen = if self.task.effort == Effort::Plain {
             most_divided(&most)
         } else {
-            self.gains.choose(space, &node, &most, value - space.offset(), cutoff, self.watch)?
+            self.gains.choose(space, node, &most, node.value(), cutoff, self.watch)?
         };
         // Whole, but a limit is missed by less than the ascent can tell: split where a choice is left.
-        if let Some(candidate) = chosen.or_else(|| undecided(&space.rows, &node)) {
-            split(&space.rows, class, node, candidate, value, open);
+        if let Some(candidate) = chosen.or_else(|| undecided(&space.rows, node)) {
+            split(&space.rows, class, whole, candidate, open);
         }
         Ok(None)
     }
@@ -296,12 +331,12 @@ impl Tree<'_> {
     }
 
     /// Pushes "at least the next whole load" and "at most the last", the nearer one to be visited first.
-    fn split_load<'s>(&self, node: &Ascent<'s>, kind: usize, load: f64, value: f64, open: &mut Open<'s>) {
+    fn split_load<'s>(&self, node: &Node<'s>, kind: usize, load: f64, open: &mut Open<'s>) {
         let (mut fewer, mut more) = (node.clone(), node.clone());
-        fewer.set_limit(self.n_limits + kind, load.floor());
-        more.set_limit(self.n_limits + self.n_kinds + kind, -load.ceil());
+        fewer.ascent.set_limit(self.n_limits + kind, load.floor());
+        more.ascent.set_limit(self.n_limits + self.n_kinds + kind, -load.ceil());
         let nearer_last = if load - load.floor() < 0.5 { [more, fewer] } else { [fewer, more] };
-        nearer_last.into_iter().for_each(|child| open.push(child, value));
+        nearer_last.into_iter().for_each(|child| open.push(child));
     }
 }
 
@@ -312,20 +347,20 @@ fn undecided(rows: &Rows, node: &Ascent<'_>) -> Option<Candidate> {
 }
 
 /// Pushes "no equal row takes the model" and then, to be visited first, "this row takes it".
-fn split<'s>(rows: &Rows, class: &[usize], node: Ascent<'s>, at: Candidate, value: f64, open: &mut Open<'s>) {
+fn split<'s>(rows: &Rows, class: &[usize], node: Node<'s>, at: Candidate, open: &mut Open<'s>) {
     let offset = at.pair - rows.start[at.row];
     let same = |node: &Ascent<'_>, other: usize| {
         let (a, b) = (rows.pairs(at.row), rows.pairs(other));
         a.zip(b).all(|(p, q)| node.is_banned(p) == node.is_banned(q))
     };
     let equals: Vec<usize> =
-        (0..rows.len()).filter(|&other| class[other] == class[at.row] && same(&node, other)).collect();
+        (0..rows.len()).filter(|&other| class[other] == class[at.row] && same(&node.ascent, other)).collect();
     let mut without = node.clone();
-    if equals.into_iter().all(|other| without.ban(other, rows.start[other] + offset)) {
-        open.nodes.push((without, value));
+    if equals.into_iter().all(|other| without.ascent.ban(other, rows.start[other] + offset)) {
+        open.nodes.push(without);
     }
     let mut with = node;
-    if take(rows, &mut with, at) {
-        open.push(with, value);
+    if take(rows, &mut with.ascent, at) {
+        open.push(with);
     }
 }

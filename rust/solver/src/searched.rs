@@ -76,7 +76,7 @@ pub(crate) fn round_to_grain(rows: &Rows, limit: &mut [f64]) {
 }
 
 /// The largest power of two of which every number is a multiple, or 0 where that is too fine to be of use.
-fn grain(numbers: &[f64]) -> f64 {
+pub(crate) fn grain(numbers: &[f64]) -> f64 {
     step_of(numbers.iter().filter(|x| **x != 0.0).map(|&x| exponent(x)).min().unwrap_or(i32::MAX))
 }
 
