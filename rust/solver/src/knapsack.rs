@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn no_plan_below_the_cutoff_is_lost() {
         let (mut lifted, mut banned, mut settled) = (0, 0, 0);
-        for seed in 0..3_000 {
+        for seed in 0..500 {
             let (rows, limit) = tiny(seed);
             let Some(column) = column(&rows, 4) else { continue };
             let plans = plans(&rows, &limit);
@@ -379,7 +379,7 @@ mod tests {
             }
             lifted += usize::from(bound > relaxed + 1e-6);
         }
-        assert!(lifted > 500 && banned > 2_000 && settled > 200, "{lifted} {banned} {settled}");
+        assert!(lifted > 80 && banned > 300 && settled > 30, "{lifted} {banned} {settled}");
     }
 
     #[test]
