@@ -292,6 +292,7 @@ def test_bad_arguments_are_refused() -> None:
         evaluate(labelled(100).with_models(["nano-1b"]))
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_real_outcomes_give_the_figures_that_were_first_measured(shared_data: Path) -> None:
     """Hull areas of the issue that asked for this: what needs no predictor exactly, neighbours about."""

@@ -19,6 +19,8 @@ use crate::searched::grain;
 
 /// Steps that a limit is divided into, at most.
 const MOST_STEPS: f64 = 4096.0;
+/// Steps of the largest usage, at most: where usages have no step in common the tables are long and a node costs thirty others.
+const MOST_STEPS_OF_ONE: f64 = 1024.0;
 /// Relative distance by which a pair must miss.
 const SAFE: f64 = 1e-9;
 /// First part of the distance to the cutoff that a step goes, steps without a rise after which it is halved, and where it ends.
@@ -31,12 +33,13 @@ const ROUNDS: usize = 24;
 /// Moves of the multipliers between two looks at what may be dropped.
 const LOOK_EVERY: usize = 12;
 
-/// The resource column whose limits are knapsacks: usages of at least zero that differ, at most one pair of a row under a limit.
+/// The resource column whose limits are knapsacks: usages of at least zero that differ and have a step in common, at most one pair
+/// of a row under a limit.
 pub(crate) fn column(rows: &Rows, n_limits: usize) -> Option<usize> {
     let width = rows.n_resources;
     (0..width).find(|r| {
         let mut seen: Vec<(usize, f64)> = vec![(usize::MAX, 0.0); n_limits];
-        let mut differ = false;
+        let (mut differ, mut amounts) = (false, Vec::new());
         let fits = (0..rows.len()).all(|row| {
             rows.pairs(row).all(|pair| {
                 let (k, usage) = (rows.limit[pair * width + r] as usize, rows.usage[pair * width + r]);
@@ -44,10 +47,12 @@ pub(crate) fn column(rows: &Rows, n_limits: usize) -> Option<usize> {
                 differ |= last.0 != usize::MAX && last.1 != usage;
                 let once = last.0 != row;
                 *last = (row, usage);
+                amounts.push(usage);
                 once && usage >= 0.0
             })
         });
-        fits && differ
+        let largest = amounts.iter().copied().fold(0.0, f64::max);
+        fits && differ && largest <= MOST_STEPS_OF_ONE * grain(&amounts)
     })
 }
 
