@@ -409,7 +409,9 @@ impl<'r> Ascent<'r> {
 
     fn move_along(&mut self, direction: &[f64], distance: f64) {
         for (price, rate) in self.prices.iter_mut().zip(direction) {
-            *price = (*price + distance * rate).max(0.0);
+            let moved = *price + distance * rate;
+            // What rounding leaves of a price is none: where the optimum is 0, it would be all that the bound is made of.
+            *price = if moved <= 4.0 * f64::EPSILON * *price { 0.0 } else { moved };
         }
         self.calendar.travel(direction, distance);
     }
