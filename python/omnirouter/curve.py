@@ -85,6 +85,9 @@ class Frontier:
             axes.plot(*plan, "o", color="tab:red", ms=9, label="the plan")
         if min(self.spend.min(), *(spend for _, spend, _ in singles), 1.0) > 0:
             axes.set_xscale("log")
+            # Plain numbers: matplotlib's powers of ten need fonts for formulas, and it complains where these are missing.
+            for set_labels in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+                set_labels(lambda value, _: f"{value:.10g}" if f"{value:e}"[0] in "125" else "")
         axes.set_xlabel("spend for the batch (money of the prices)")
         axes.set_ylabel("expected accuracy (mean over queries)")
         axes.set_title(title)
