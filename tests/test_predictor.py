@@ -8,16 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from omnirouter.errors import PoolError, PredictorError
 from omnirouter.outcomes import Outcomes
 from omnirouter.pool import Model, Pool
 from omnirouter.predictor import Encoder, KnnPredictor, Prediction, Predictor, embedded_encoder
-from omnirouter.predictor.amounts import Amounts, calibration_rows
-from omnirouter.predictor.neighbours import Neighbours, shrunk_mean, unit_rows, weights_of
 
 MODELS = ("mathematician", "poet", "generalist")
 MATHS = "Compute the integral of x to the power {} over the unit interval."
@@ -356,142 +352,6 @@ def test_prediction_refuses_what_the_solver_could_not_use() -> None:
         Prediction(acc=good, cost=good - 1, models=("a",))
     with pytest.raises(ValueError, match=r"acc is float32 of shape \(2, 1\), expected float32 of shape \(2, 2\)"):
         Prediction(acc=good, cost=good, models=("a", "b"))
-
-
-# Neighbours
-
-
-def brute_force(vectors: np.ndarray, query: np.ndarray, k: int) -> list[int]:
-    cosines = (query * vectors).sum(axis=1)
-    return sorted(range(len(vectors)), key=lambda r: (-cosines[r], r))[:k]
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    h=st.integers(1, 120),
-    n=st.integers(1, 9),
-    k=st.integers(1, 40),
-    distinct=st.integers(1, 120),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_search_is_exact_and_breaks_ties_by_index(h: int, n: int, k: int, distinct: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    pool = unit_rows(rng.normal(size=(min(distinct, h), 8)).astype(np.float32))
-    vectors = np.ascontiguousarray(pool[rng.integers(0, len(pool), h)])
-    queries = unit_rows(rng.normal(size=(n, 8)).astype(np.float32))
-    indices, similarity = Neighbours(vectors).search(queries, k)
-    assert indices.shape == similarity.shape == (n, min(k, h))
-    for i in range(n):
-        assert indices[i].tolist() == brute_force(vectors, queries[i], k)
-
-
-def test_search_over_several_blocks_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("omnirouter.predictor.neighbours.HISTORY_BLOCK", 50)
-    monkeypatch.setattr("omnirouter.predictor.neighbours.QUERY_BLOCK", 3)
-    rng = np.random.default_rng(0)
-    vectors = unit_rows(rng.normal(size=(333, 16)).astype(np.float32))
-    queries = unit_rows(rng.normal(size=(10, 16)).astype(np.float32))
-    indices, _ = Neighbours(vectors).search(queries, 7)
-    assert indices.tolist() == [brute_force(vectors, query, 7) for query in queries]
-
-
-def test_a_row_of_the_answer_depends_on_its_query_alone() -> None:
-    rng = np.random.default_rng(0)
-    vectors = unit_rows(rng.normal(size=(2000, 256)).astype(np.float32))
-    queries = unit_rows(rng.normal(size=(300, 256)).astype(np.float32))
-    indices, similarity = Neighbours(vectors).search(queries, 16)
-    for i in (0, 7, 299):
-        alone, cosine = Neighbours(vectors).search(queries[i : i + 1], 16)
-        np.testing.assert_array_equal(alone[0], indices[i])
-        np.testing.assert_array_equal(cosine[0], similarity[i])
-
-
-def test_neighbours_refuse_other_dtypes() -> None:
-    with pytest.raises(ValueError, match=r"vectors is float64 of shape \(2, 2\), expected float32"):
-        Neighbours(np.eye(2))  # type: ignore[arg-type]
-
-
-def test_weights_fall_with_similarity() -> None:
-    similarity = np.array([[0.9, 0.7, 0.5]], dtype=np.float32)
-    np.testing.assert_allclose(weights_of(similarity, 5.0)[0], np.exp([0.0, -1.0, -2.0]), rtol=1e-5)
-    np.testing.assert_array_equal(weights_of(similarity, 0.0), 1.0)
-
-
-@settings(max_examples=50, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), shrinkage=st.floats(0.01, 100))
-def test_a_shrunk_mean_lies_between_its_values_and_the_prior(seed: int, shrinkage: float) -> None:
-    rng = np.random.default_rng(seed)
-    values = np.where(rng.random((20, 3)) < 0.5, np.nan, rng.random((20, 3)))
-    prior = rng.random(3)
-    indices = rng.integers(0, 20, (4, 6))
-    mean = shrunk_mean(values, indices, rng.random((4, 6)), prior, shrinkage)
-    near = np.concatenate([values[indices], np.broadcast_to(prior, (4, 1, 3))], axis=1)
-    assert (mean >= np.nanmin(near, axis=1) - 1e-12).all()
-    assert (mean <= np.nanmax(near, axis=1) + 1e-12).all()
-
-
-# Amounts
-
-
-def fit_amounts(values: np.ndarray, lengths: np.ndarray, by_length: bool = True) -> Amounts:
-    rows = np.arange(len(values))
-    others = np.array([[r for r in rows if r != row] for row in rows], dtype=np.int64).reshape(len(rows), -1)
-    weights = np.ones(others.shape)
-    return Amounts.fit(values, lengths, rows, others, weights, shrinkage=1.0, by_length=by_length)
-
-
-def test_calibration_makes_the_mean_prediction_the_observed_mean() -> None:
-    rng = np.random.default_rng(0)
-    values = rng.lognormal(0, 1.5, (50, 2))
-    values[rng.random((50, 2)) < 0.3] = np.nan
-    amounts = fit_amounts(values, rng.uniform(10, 100, 50))
-    rows = np.arange(50)
-    others = np.array([[r for r in rows if r != row] for row in rows])
-    predicted = amounts.predict(rng.uniform(10, 100, 50), others, np.ones(others.shape), shrinkage=1.0)
-    assert np.isfinite(predicted).all()
-    assert amounts.factor[0] > 1.5  # the exponential of the mean logarithm is far below this mean
-
-
-def test_amounts_follow_the_length_they_depend_on() -> None:
-    lengths = np.linspace(10, 1000, 60)
-    amounts = fit_amounts(30 + 2 * lengths[:, None], lengths)
-    near = np.arange(60)[None, :]
-    predicted = amounts.predict(np.array([500.0]), near, np.ones((1, 60)), shrinkage=1.0)
-    assert predicted[0, 0] == pytest.approx(1030, rel=0.05)
-
-
-def test_amounts_never_turn_negative() -> None:
-    lengths = np.array([10.0, 20.0, 1000.0])
-    amounts = fit_amounts(np.array([[100.0], [90.0], [1.0]]), lengths)
-    assert (amounts.base >= 0).all()
-    assert (amounts.slope >= 0).all()
-
-
-def test_amounts_scale_with_their_unit() -> None:
-    rng = np.random.default_rng(0)
-    values, lengths = rng.lognormal(0, 1, (30, 2)), rng.uniform(10, 100, 30)
-    near, weights = np.arange(30)[None, :], np.ones((1, 30))
-    once = fit_amounts(values, lengths).predict(lengths[:1], near, weights, shrinkage=1.0)
-    tiny = fit_amounts(values * 1e-9, lengths).predict(lengths[:1], near, weights, shrinkage=1.0)
-    np.testing.assert_allclose(tiny, once * 1e-9, rtol=1e-5)
-
-
-def test_a_single_observation_is_predicted_as_it_was() -> None:
-    amounts = fit_amounts(np.array([[3.0, np.nan]]), np.array([10.0]))
-    predicted = amounts.predict(np.array([50.0]), np.array([[0]]), np.ones((1, 1)), shrinkage=4.0)
-    assert predicted[0, 0] == pytest.approx(3.0, rel=1e-6)
-    assert np.isnan(predicted[0, 1])
-    assert amounts.observed.tolist() == [True, False]
-
-
-def test_calibration_rows_reach_rare_models() -> None:
-    observed = np.zeros((10_000, 2), dtype=bool)
-    observed[:, 0] = True
-    observed[[17, 23], 1] = True
-    rows = calibration_rows(observed)
-    assert {17, 23} <= set(rows.tolist())
-    assert 4096 <= len(rows) <= 4096 + 256 + 2
-    assert (np.diff(rows) > 0).all()
 
 
 # Real outcomes
