@@ -110,7 +110,7 @@ def test_threads_race_on_shared_arrays_with_the_same_answers() -> None:
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(8) as pool:
-            calls = [pool.submit(solve, acc, cost, caps, budget, callback=lambda _: False) for _ in range(32)]
+            calls = [pool.submit(solve, acc, cost, caps, budget, callback=lambda _: False) for _ in range(80)]
             solutions = [call.result() for call in calls]
     finally:
         sys.setswitchinterval(interval)

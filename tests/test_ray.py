@@ -36,7 +36,7 @@ def cluster() -> Iterator[None]:
 
 def chunks(first: int, last: int) -> Iterable[tuple[Any, Any]]:
     """Rows of a batch that every actor can make again."""
-    given = batch(N, M, seed=4)
+    given = batch(N, M, seed=3)
     return [(given.acc[a : min(a + 1_000, last)], given.cost[a : min(a + 1_000, last)]) for a in range(first, last, 1_000)]
 
 
@@ -70,7 +70,7 @@ class Deadly:
 
 
 def test_any_number_of_shards_and_any_death_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = batch(N, M, seed=4)
+    given = batch(N, M, seed=3)
     dense = omnirouter.solve(given.acc, given.cost, given.caps, given.budget)
     solution = omnirouter.solve_oracle(oracle([]), given.caps, given.budget)
     same(solution, dense)

@@ -252,13 +252,15 @@ impl<O: DualOracle> Climb<'_, O> {
     /// how usage answers to prices, as in [`come_near`]. The last move shows how far off the prices may still be.
     fn approach(&mut self, screen: &mut Screen, below: &mut Below<'_, '_>) -> Result<(), Interrupted> {
         let mut moves = Vec::with_capacity(APPROACHES);
-        let mut best = f64::NEG_INFINITY;
+        let mut best = (f64::NEG_INFINITY, screen.prices.clone());
         for _ in 0..APPROACHES {
             let (point, value) = self.dual_value(self.goal, &screen.prices)?;
-            if point.stranded.is_some() || value <= best {
+            if point.stranded.is_some() || value <= best.0 {
+                // The last move led down.
+                screen.prices = best.1;
                 break;
             }
-            best = value;
+            best = (value, screen.prices.clone());
             let limits = self.oracle.limits();
             let left = |k: usize| match self.goal {
                 Goal::Usage(lifted) if lifted == k => LIFTED,
