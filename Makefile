@@ -6,6 +6,8 @@ PEERS := .venv-bench
 RAY := .venv-ray
 TRAIN := .venv-train
 BIN := $(TEST)/bin
+# Tests of one module share what it fits, so a module stays with one process.
+PARALLEL := -n auto --maxprocesses 4 --dist loadscope
 SOURCES := $(shell find rust -name '*.rs') Cargo.toml Cargo.lock rust/solver/Cargo.toml rust/python/Cargo.toml pyproject.toml
 
 .PHONY: help demo test test-all test-rust test-python test-ray test-train lint format bench bench-rust bench-python bench-encoders results wheel lock clean
@@ -19,7 +21,7 @@ test: test-rust test-python ## set up and run the default tests
 
 test-all: $(TEST)/.built ## every tier: also the slow tests, and the release build of the Rust tests
 	cargo test --release --locked -- --include-ignored
-	$(BIN)/python -m pytest -m "not ray and not train"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not ray and not train"
 
 test-ray: $(RAY)/.built ## the tests on a local Ray cluster, in an environment of their own
 	$(RAY)/bin/python -m pytest tests/test_ray.py -m ray
@@ -31,7 +33,7 @@ test-rust: check-tools
 	cargo test --locked
 
 test-python: $(TEST)/.built
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 lint: $(TEST)/.built ## formats, lints and types
 	cargo fmt --all --check
