@@ -18,6 +18,9 @@ use crate::sums::OrderedSum;
 /// Pairs between two looks at the watch: some milliseconds of work.
 pub(crate) const PAIRS_PER_POLL: usize = 1 << 23;
 
+/// A screening pass that leaves more than one query in so many open has settled too little for tallies to build on.
+const LEAST_SETTLED: usize = 2;
+
 /// Gets some rows of a stretch.
 pub type Visit<'v> = dyn FnMut(&Data<'_>, Range<usize>) + Send + 'v;
 /// Gets single rows of a stretch.
@@ -40,8 +43,17 @@ pub struct Part<L> {
     pool: Pool,
     /// The cheapest model of each query in the last pass over all rows that screened.
     choices: Arc<Vec<u16>>,
+    /// What that pass has settled of any plan.
+    settled: Option<Settled>,
     tallied: Plan,
     kept: Plan,
+}
+
+/// The queries of which a screening pass left one pair only: every plan that follows takes it.
+struct Settled {
+    sums: PlanSums,
+    /// The other queries.
+    open: Vec<usize>,
 }
 
 /// Choices of a screening pass, but for some rows.
@@ -63,7 +75,7 @@ pub struct Kept {
 impl<L: Lender> Part<L> {
     pub(crate) fn new(lender: L, queries: Range<usize>, n_all: usize, pool: Pool) -> Self {
         let (choices, plan) = (Arc::default(), Plan::default());
-        Self { lender, queries, n_all, pool, choices, tallied: plan.clone(), kept: plan }
+        Self { lender, queries, n_all, pool, choices, settled: None, tallied: plan.clone(), kept: plan }
     }
 
     pub(crate) fn lender(&self) -> &L {
@@ -98,9 +110,9 @@ impl<L: Lender> Part<L> {
     }
 
     fn screen_all(&mut self, goal: Goal, screen: &Screen, watch: &dyn Watch) -> Result<Option<Kept>, Interrupted> {
-        let (pool, mut kept) = (&self.pool, None);
+        let (pool, mut kept, mut settled) = (&self.pool, None, None);
         // The old choices make room, unless the plan that is held needs them.
-        (self.choices, self.tallied) = (Arc::default(), Plan::default());
+        (self.choices, self.settled, self.tallied) = (Arc::default(), None, Plan::default());
         let mut choices = Vec::with_capacity(self.queries.len());
         self.lender.all(watch, &mut |data, rows| {
             let pricing = data.pricing(goal, &screen.prices);
@@ -110,14 +122,19 @@ impl<L: Lender> Part<L> {
                 data.screen(&pricing, &reach, goal, rows, &mut screened);
                 data.finish(screened)
             });
-            let (mut rows, blocks): (Vec<Rows>, Vec<Vec<u16>>) = blocks.into_iter().unzip();
+            let mut rows = Vec::with_capacity(blocks.len());
+            for (block, chosen, sums) in blocks {
+                rows.push(block);
+                choices.extend(chosen);
+                merge(&mut settled, sums, PlanSums::merge);
+            }
             match (&mut kept, &mut rows[..]) {
                 (None, [only]) => kept = Some(std::mem::take(only)),
                 (kept, rows) => kept.get_or_insert_with(|| data.no_rows(goal)).append(rows),
             }
-            blocks.iter().for_each(|block| choices.extend_from_slice(block));
         })?;
         self.choices = Arc::new(choices);
+        self.settled = settled.zip(kept.as_ref()).and_then(|(sums, rows)| Settled::new(sums, rows, self.queries.len()));
         Ok(kept.map(|rows| Kept { rows, group_counts: Vec::new() }))
     }
 
@@ -151,13 +168,27 @@ impl<L: Lender> Part<L> {
         let mut changed: Vec<(usize, u16)> = own.map(|&(i, j)| (i - self.queries.start, j as u16)).collect();
         changed.sort_by_key(|&(row, _)| row);
         self.tallied = Plan { choices: self.choices.clone(), changed };
-        let (pool, plan, first, mut sums) = (&self.pool, &self.tallied, self.queries.start, None);
+        let (pool, plan, first) = (&self.pool, &self.tallied, self.queries.start);
+        if let Some(settled) = self.settled.as_ref().filter(|settled| settled.leaves(&plan.changed, first)) {
+            let (mut sums, mut open) = (settled.sums.clone(), &settled.open[..]);
+            self.lender.some(open, watch, &mut |data, rows| {
+                let own;
+                (own, open) = open.split_at(rows.len());
+                let blocks = pool.blocks(0..rows.len(), data.problem.n_models, |some| {
+                    let models = plan.models_of(own[some.clone()].iter().map(|query| query - first));
+                    data.tally(rows[some].iter().copied(), &models)
+                });
+                blocks.iter().for_each(|block| sums.merge(block));
+            })?;
+            return Ok(Some(sums));
+        }
+        let mut sums = None;
         self.lender.all(watch, &mut |data, rows| {
             let blocks = pool.blocks(rows, data.problem.n_models, |rows| {
                 let plan = plan.models(data.query(rows.start) - first, rows.len());
                 data.tally(rows, &plan)
             });
-            blocks.into_iter().for_each(|block| merge(&mut sums, block, |sums, block| sums.merge(block)));
+            blocks.into_iter().for_each(|block| merge(&mut sums, block, PlanSums::merge));
         })?;
         Ok(sums)
     }
@@ -178,8 +209,7 @@ impl<L: Lender> Part<L> {
 
     /// The models of the plan that is held; all other plans are dropped.
     pub fn assignment(&mut self) -> Vec<i32> {
-        self.choices = Arc::default();
-        self.tallied = Plan::default();
+        (self.choices, self.settled, self.tallied) = (Arc::default(), None, Plan::default());
         let Plan { choices, changed } = std::mem::take(&mut self.kept);
         let mut out: Vec<i32> = choices.iter().map(|&j| i32::from(j)).collect();
         changed.iter().for_each(|&(row, j)| out[row] = i32::from(j));
@@ -206,7 +236,30 @@ impl Kept {
     }
 }
 
+impl Settled {
+    /// `None` where it would leave too much open to be of use.
+    fn new(sums: PlanSums, kept: &Rows, n_queries: usize) -> Option<Self> {
+        (kept.stranded.is_none() && kept.len() <= n_queries / LEAST_SETTLED)
+            .then(|| Self { sums, open: kept.query.clone() })
+    }
+
+    /// Whether rows, counted from a query on and sorted, are all open.
+    fn leaves(&self, changed: &[(usize, u16)], first: usize) -> bool {
+        changed.iter().map(|(row, _)| row + first).all(|query| self.open.binary_search(&query).is_ok())
+    }
+}
+
 impl Plan {
+    /// The models of rows that need not follow on each other.
+    fn models_of(&self, rows: impl Iterator<Item = usize>) -> Vec<u16> {
+        let model = |row: usize| {
+            let after = self.changed.partition_point(|&(changed, _)| changed <= row);
+            let changed = self.changed[..after].last().filter(|(changed, _)| *changed == row);
+            changed.map_or(self.choices[row], |&(_, j)| j)
+        };
+        rows.map(model).collect()
+    }
+
     /// The models of some rows of the part.
     fn models(&self, from: usize, count: usize) -> Vec<u16> {
         let mut models = self.choices[from..from + count].to_vec();

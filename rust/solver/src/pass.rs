@@ -76,7 +76,8 @@ struct Tile {
 pub(crate) struct Screened {
     pub(crate) rows: Rows,
     pub(crate) choices: Vec<u16>,
-    fixed: Used,
+    /// Sums over the queries with one pair in reach.
+    fixed: PlanSums,
     tile: Tile,
     /// Models of the row under construction.
     models: Vec<u32>,
@@ -251,7 +252,7 @@ impl Data<'_> {
 
     /// A screening to be filled.
     pub(crate) fn unscreened(&self, goal: Goal, reach: &Reach<'_>, capacity: usize) -> Screened {
-        let (mut rows, fixed) = (self.no_rows(goal), self.unused.clone());
+        let (mut rows, fixed) = (self.no_rows(goal), self.no_plan());
         if reach.unbounded {
             rows.reserve(capacity, capacity * self.problem.n_models);
         }
@@ -280,7 +281,7 @@ impl Data<'_> {
                     out.end_row(self.query(i));
                 } else if tile.near[row] <= 1 {
                     out.fixed_objective.add(pricing.own(&self.limits, goal, i, at));
-                    self.count(fixed, i, at);
+                    self.take(fixed, i, at);
                 } else {
                     let far = &tile.priced[row * m..(row + 1) * m];
                     models.clear();
@@ -299,12 +300,12 @@ impl Data<'_> {
         });
     }
 
-    /// The rows of a finished screening.
-    pub(crate) fn finish(&self, screened: Screened) -> (Rows, Vec<u16>) {
+    /// The rows of a finished screening, the choices, and the sums over those that are settled.
+    pub(crate) fn finish(&self, screened: Screened) -> (Rows, Vec<u16>, PlanSums) {
         let Screened { mut rows, choices, mut fixed, .. } = screened;
-        self.count_loads(&mut fixed);
-        rows.fixed_usage.iter_mut().zip(&fixed.usage).for_each(|(sum, part)| sum.merge(*part));
-        (rows, choices)
+        self.count_loads(&mut fixed.used);
+        rows.fixed_usage.iter_mut().zip(&fixed.used.usage).for_each(|(sum, part)| sum.merge(*part));
+        (rows, choices, fixed)
     }
 
     /// How many of these rows are in each group, per resource.
@@ -318,20 +319,27 @@ impl Data<'_> {
         self.problem.resources.iter().map(count).collect()
     }
 
-    /// Sums over a block of a plan.
-    pub(crate) fn tally(&self, rows: Range<usize>, plan: &[u16]) -> PlanSums {
-        let inputs = self.facts.magnitudes.largest.iter().map(|&largest| GridSum::of(largest)).collect();
-        let mut sums = PlanSums { used: self.unused.clone(), inputs, forbidden: false };
-        for (i, &j) in rows.zip(plan) {
-            let j = usize::from(j);
-            sums.forbidden |= !self.problem.allows(i, j);
-            self.count(&mut sums.used, i, j);
-            for (sum, input) in sums.inputs.iter_mut().zip(&self.problem.inputs) {
-                sum.add(input.data.get(i * self.problem.n_models + j));
-            }
-        }
+    /// Sums over some rows of a plan.
+    pub(crate) fn tally(&self, rows: impl Iterator<Item = usize>, plan: &[u16]) -> PlanSums {
+        let mut sums = self.no_plan();
+        rows.zip(plan).for_each(|(i, &j)| self.take(&mut sums, i, usize::from(j)));
         self.count_loads(&mut sums.used);
         sums
+    }
+
+    /// The sums of a plan for no rows.
+    fn no_plan(&self) -> PlanSums {
+        let inputs = self.facts.magnitudes.largest.iter().map(|&largest| GridSum::of(largest)).collect();
+        PlanSums { used: self.unused.clone(), inputs, forbidden: false }
+    }
+
+    /// Adds a pair to a plan; [`Data::count_loads`] adds what depends on the model alone.
+    fn take(&self, sums: &mut PlanSums, i: usize, j: usize) {
+        sums.forbidden |= !self.problem.allows(i, j);
+        self.count(&mut sums.used, i, j);
+        for (sum, input) in sums.inputs.iter_mut().zip(&self.problem.inputs) {
+            sum.add(input.data.get(i * self.problem.n_models + j));
+        }
     }
 
     /// Adds a block of a plan to sums that go in the order of the rows.
