@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::lanes::{add_scaled_f32, add_scaled_f64, add_two_scaled_f32, LANES};
+use crate::lanes::{add_scaled_f32, add_scaled_f64, add_two_scaled_f32, least_of_two_scaled_f32, minima, LANES};
 use crate::oracle::{Goal, Prices};
 use crate::problem::{Limits, Magnitudes, Matrix, Problem, Scope, Sense, Usage};
 
@@ -127,6 +127,24 @@ impl<'a> Pricing<'a> {
                 if !open {
                     *r = f64::INFINITY;
                 }
+            }
+        }
+    }
+
+    /// [`Pricing::fill`], with the least of each row and its position, the first of equals.
+    pub(crate) fn fill_and_compare(&self, rows: Range<usize>, out: &mut [f64], least: &mut [f64], at: &mut [u32]) {
+        let m = self.problem.n_models;
+        match self.scaled[..] {
+            [(v, Matrix::F32(a)), (w, Matrix::F32(b))]
+                if m >= 2 * LANES && self.terms.is_empty() && self.allowed.is_none() =>
+            {
+                let pairs = rows.start * m..rows.end * m;
+                let (a, b) = (&a[pairs.clone()], &b[pairs]);
+                least_of_two_scaled_f32::run(out, &self.base, v, a, w, b, least, at);
+            }
+            _ => {
+                self.fill(rows, out);
+                minima::run(out, m, least, at);
             }
         }
     }

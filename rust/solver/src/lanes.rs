@@ -242,6 +242,58 @@ wide! {
     }
 }
 
+wide! {
+    /// Writes `(base + v * a) + w * b` for each row of two matrices in single precision, with the least of each row and its
+    /// position, the first of equals. For rows of at least [`LANES`] entries.
+    #[allow(clippy::too_many_arguments)] // the inside of one loop
+    fn least_of_two_scaled_f32(
+        tile: &mut [f64],
+        base: &[f64],
+        v: f64,
+        a: &[f32],
+        w: f64,
+        b: &[f32],
+        least: &mut [f64],
+        at: &mut [u32],
+    ) {
+        const LANES: usize = super::LANES;
+        let m = base.len();
+        let whole = m - m % LANES;
+        let rows = tile.chunks_exact_mut(m).zip(a.chunks_exact(m)).zip(b.chunks_exact(m));
+        for (((row, a), b), (least, at)) in rows.zip(least.iter_mut().zip(at.iter_mut())) {
+            let (mut best, mut best_at) = ([f64::INFINITY; LANES], [0_u64; LANES]);
+            let eights = row.chunks_exact_mut(LANES).zip(base.chunks_exact(LANES));
+            let eights = eights.zip(a.chunks_exact(LANES).zip(b.chunks_exact(LANES)));
+            let mut first = 0;
+            for ((out, base), (a, b)) in eights {
+                for lane in 0..LANES {
+                    let x = (base[lane] + v * f64::from(a[lane])) + w * f64::from(b[lane]);
+                    out[lane] = x;
+                    let better = x < best[lane];
+                    best_at[lane] = if better { first + lane as u64 } else { best_at[lane] };
+                    best[lane] = if better { x } else { best[lane] };
+                }
+                first += LANES as u64;
+            }
+            let (mut value, mut position) = (best[0], best_at[0]);
+            for lane in 1..LANES {
+                let first = best[lane] == value && best_at[lane] < position;
+                if best[lane] < value || first {
+                    (value, position) = (best[lane], best_at[lane]);
+                }
+            }
+            for j in whole..m {
+                let x = (base[j] + v * f64::from(a[j])) + w * f64::from(b[j]);
+                row[j] = x;
+                if x < value {
+                    (value, position) = (x, j as u64);
+                }
+            }
+            (*least, *at) = (value, position as u32);
+        }
+    }
+}
+
 /// A number of which the last bits count in ones.
 pub(crate) const FIRST: f64 = 4_503_599_627_370_496.0;
 

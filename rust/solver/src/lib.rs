@@ -64,6 +64,7 @@ mod pool;
 mod presolve;
 mod problem;
 mod ranges;
+mod reach;
 mod relax;
 mod repair;
 mod rows;

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::oracle::{Goal, Interrupted, Prices, Screen, Watch};
-use crate::pass::{Data, PlanSums, Point, Reach};
+use crate::pass::{Data, PlanSums, Point};
 use crate::pool::Pool;
 use crate::presolve::blocking;
+use crate::reach::Reach;
 use crate::rows::Rows;
 use crate::sample::sample;
 use crate::sums::OrderedSum;

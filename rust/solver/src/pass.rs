@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::facts::Facts;
 use crate::grid::GridSum;
 use crate::kernel::{tile_rows, Pricing};
-use crate::lanes::{behind, count_near, less_reach_f32, less_reach_f64, minima};
-use crate::oracle::{Goal, Prices, Screen};
+use crate::lanes::count_near;
+use crate::oracle::{Goal, Prices};
 use crate::presolve::open_pairs;
 use crate::problem::{Limits, Matrix, Problem, Resource, Scope, Usage};
+use crate::reach::Reach;
 use crate::rows::Rows;
 use crate::sums::{OrderedSum, Summed};
 
@@ -65,11 +66,20 @@ pub struct Point {
 
 /// A tile of priced rows, the best of each, and how many pairs are near it.
 #[derive(Default)]
-struct Tile {
-    priced: Vec<f64>,
-    least: Vec<f64>,
-    at: Vec<u32>,
+pub(crate) struct Tile {
+    pub(crate) priced: Vec<f64>,
+    pub(crate) least: Vec<f64>,
+    pub(crate) at: Vec<u32>,
     near: Vec<u32>,
+}
+
+/// Chosen pairs, to be added to sums together: that is several times cheaper than one by one.
+#[derive(Default)]
+pub(crate) struct Chosen {
+    rows: Vec<usize>,
+    models: Vec<u32>,
+    /// Of each pair, the numbers that are being summed.
+    values: Vec<f64>,
 }
 
 /// What screening one block gives, and its working memory.
@@ -79,6 +89,7 @@ pub(crate) struct Screened {
     /// Sums over the queries with one pair in reach.
     fixed: PlanSums,
     tile: Tile,
+    chosen: Chosen,
     /// Models of the row under construction.
     models: Vec<u32>,
 }
@@ -160,8 +171,7 @@ impl Data<'_> {
             tile.priced.resize((to - from) * m, 0.0);
             tile.least.resize(to - from, 0.0);
             tile.at.resize(to - from, 0);
-            pricing.fill(from..to, &mut tile.priced);
-            minima::run(&tile.priced, m, &mut tile.least, &mut tile.at);
+            pricing.fill_and_compare(from..to, &mut tile.priced, &mut tile.least, &mut tile.at);
             visit(from..to, tile);
         }
     }
@@ -170,15 +180,20 @@ impl Data<'_> {
     pub(crate) fn evaluate(&self, pricing: &Pricing<'_>, rows: Range<usize>) -> Point {
         let value = GridSum::of(pricing.magnitude(&self.facts.magnitudes));
         let mut point = Point { value, used: self.unused.clone(), stranded: None };
+        let mut chosen = Chosen::default();
         self.each_tile(pricing, rows, &mut Tile::default(), |rows, tile| {
-            for ((i, &least), &at) in rows.zip(&tile.least).zip(&tile.at) {
-                if least == f64::INFINITY {
-                    point.stranded = point.stranded.or(Some(self.query(i)));
-                } else {
-                    point.value.add(least);
-                    self.count(&mut point.used, i, at as usize);
+            let open = |least: &f64| *least < f64::INFINITY;
+            match tile.least.iter().position(|least| !open(least)) {
+                None => point.value.add_all(&tile.least),
+                Some(row) => {
+                    point.stranded = point.stranded.or(Some(self.query(rows.start + row)));
+                    tile.least.iter().copied().filter(open).for_each(|least| point.value.add(least));
                 }
             }
+            chosen.clear();
+            let cheapest = rows.zip(&tile.at).zip(&tile.least).filter(|(_, least)| open(least));
+            cheapest.for_each(|((i, &j), _)| chosen.push(i, j));
+            self.count_all(&mut point.used, &mut chosen);
         });
         self.count_loads(&mut point.used);
         point
@@ -194,13 +209,32 @@ impl Data<'_> {
                         sum.add(sign * data.get(i * self.problem.n_models + j));
                     }
                 }
-                Counted::Other(r) => {
-                    let k = self.limits.position[*r][self.problem.member(*r, i, j)] as usize;
-                    if let Some(sum) = used.usage.get_mut(k) {
-                        sum.add(self.limits.sign[*r] * self.problem.usage(*r, i, j));
+                Counted::Other(r) => self.count_other(used, *r, i, j),
+            }
+        }
+    }
+
+    /// The same for many pairs.
+    fn count_all(&self, used: &mut Used, chosen: &mut Chosen) {
+        chosen.models.iter().for_each(|&j| used.load[j as usize] += 1);
+        for counted in &self.counted {
+            match counted {
+                Counted::Matrix(k, sign, data) => {
+                    if let Some(sum) = used.usage.get_mut(*k) {
+                        sum.add_all_times(*sign, chosen.numbers(*data, self.problem.n_models));
                     }
                 }
+                Counted::Other(r) => {
+                    chosen.pairs().for_each(|(i, j)| self.count_other(used, *r, i, j));
+                }
             }
+        }
+    }
+
+    fn count_other(&self, used: &mut Used, r: usize, i: usize, j: usize) {
+        let k = self.limits.position[r][self.problem.member(r, i, j)] as usize;
+        if let Some(sum) = used.usage.get_mut(k) {
+            sum.add(self.limits.sign[r] * self.problem.usage(r, i, j));
         }
     }
 
@@ -256,7 +290,8 @@ impl Data<'_> {
         if reach.unbounded {
             rows.reserve(capacity, capacity * self.problem.n_models);
         }
-        Screened { rows, choices: Vec::with_capacity(capacity), fixed, tile: Tile::default(), models: Vec::new() }
+        let (tile, chosen) = (Tile::default(), Chosen::default());
+        Screened { rows, choices: Vec::with_capacity(capacity), fixed, tile, chosen, models: Vec::new() }
     }
 
     /// Adds the rows in which more than one pair is in reach, sums of the others, and each query's cheapest model.
@@ -269,19 +304,19 @@ impl Data<'_> {
         into: &mut Screened,
     ) {
         let m = self.problem.n_models;
-        let Screened { rows: out, choices, fixed, tile, models } = into;
+        let Screened { rows: out, choices, fixed, tile, chosen, models } = into;
         self.each_tile(pricing, rows, tile, |rows, tile| {
             reach.subtract(self, rows.clone(), tile);
             tile.near.resize(rows.len(), 0);
             count_near::run(&tile.priced, m, &mut tile.near);
+            chosen.clear();
             for (row, i) in rows.enumerate() {
                 let at = tile.at[row] as usize;
                 choices.push(at as u16);
                 if tile.least[row] == f64::INFINITY {
                     out.end_row(self.query(i));
                 } else if tile.near[row] <= 1 {
-                    out.fixed_objective.add(pricing.own(&self.limits, goal, i, at));
-                    self.take(fixed, i, at);
+                    chosen.push(i, tile.at[row]);
                 } else {
                     let far = &tile.priced[row * m..(row + 1) * m];
                     models.clear();
@@ -297,6 +332,12 @@ impl Data<'_> {
                     out.end_row(self.query(i));
                 }
             }
+            let own =
+                chosen.rows.iter().zip(&chosen.models).map(|(&i, &j)| pricing.own(&self.limits, goal, i, j as usize));
+            chosen.values.clear();
+            chosen.values.extend(own);
+            out.fixed_objective.add_all(&chosen.values);
+            self.take_all(fixed, chosen);
         });
     }
 
@@ -321,8 +362,9 @@ impl Data<'_> {
 
     /// Sums over some rows of a plan.
     pub(crate) fn tally(&self, rows: impl Iterator<Item = usize>, plan: &[u16]) -> PlanSums {
-        let mut sums = self.no_plan();
-        rows.zip(plan).for_each(|(i, &j)| self.take(&mut sums, i, usize::from(j)));
+        let (mut sums, mut chosen) = (self.no_plan(), Chosen::default());
+        rows.zip(plan).for_each(|(i, &j)| chosen.push(i, u32::from(j)));
+        self.take_all(&mut sums, &mut chosen);
         self.count_loads(&mut sums.used);
         sums
     }
@@ -333,12 +375,12 @@ impl Data<'_> {
         PlanSums { used: self.unused.clone(), inputs, forbidden: false }
     }
 
-    /// Adds a pair to a plan; [`Data::count_loads`] adds what depends on the model alone.
-    fn take(&self, sums: &mut PlanSums, i: usize, j: usize) {
-        sums.forbidden |= !self.problem.allows(i, j);
-        self.count(&mut sums.used, i, j);
+    /// Adds pairs to a plan; [`Data::count_loads`] adds what depends on the model alone.
+    fn take_all(&self, sums: &mut PlanSums, chosen: &mut Chosen) {
+        sums.forbidden |= !chosen.pairs().all(|(i, j)| self.problem.allows(i, j));
+        self.count_all(&mut sums.used, chosen);
         for (sum, input) in sums.inputs.iter_mut().zip(&self.problem.inputs) {
-            sum.add(input.data.get(i * self.problem.n_models + j));
+            sum.add_all(chosen.numbers(input.data, self.problem.n_models));
         }
     }
 
@@ -359,6 +401,34 @@ impl Data<'_> {
                 }
             }
         }
+    }
+}
+
+impl Chosen {
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.models.clear();
+    }
+
+    fn push(&mut self, row: usize, model: u32) {
+        self.rows.push(row);
+        self.models.push(model);
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.rows.iter().zip(&self.models).map(|(&i, &j)| (i, j as usize))
+    }
+
+    /// The numbers of the pairs in a matrix of so many columns.
+    fn numbers(&mut self, matrix: Matrix<'_>, n_models: usize) -> &[f64] {
+        let Self { rows, models, values } = self;
+        let at = rows.iter().zip(&*models).map(|(&i, &j)| i * n_models + j as usize);
+        values.clear();
+        match matrix {
+            Matrix::F32(data) => values.extend(at.map(|at| f64::from(data[at]))),
+            Matrix::F64(data) => values.extend(at.map(|at| data[at])),
+        }
+        values
     }
 }
 
@@ -396,91 +466,4 @@ fn fill<T>(out: &mut [T], width: usize, at: usize, models: &[u32], of_model: imp
 /// Whether what a pair uses follows from its model, so that loads say all.
 pub(crate) fn is_per_load(usage: &Usage<'_>, scope: Scope<'_>) -> bool {
     matches!(usage, Usage::One(_) | Usage::PerModel(_)) && !matches!(scope, Scope::Group(_))
-}
-
-/// How far prices in a box can bring two pairs of a row together.
-pub(crate) struct Reach<'s> {
-    screen: &'s Screen,
-    /// The box holds all prices.
-    unbounded: bool,
-    slack: f64,
-    /// From limits of which a pair uses the same for every query, per model.
-    of_model: Vec<f64>,
-    /// From limits over everything, per matrix.
-    scaled: Vec<(f64, usize)>,
-    /// Resources that need a look at each pair.
-    others: Vec<usize>,
-}
-
-impl<'s> Reach<'s> {
-    /// `rounding` is a bound of the error of a priced pair.
-    pub(crate) fn new(data: &Data<'_>, screen: &'s Screen, rounding: f64) -> Self {
-        let mut of_model = vec![0.0; data.problem.n_models];
-        let (mut scaled, mut others) = (Vec::new(), Vec::new());
-        for (r, resource) in data.problem.resources.iter().enumerate() {
-            let width = |member: usize| width(data, screen, r, member);
-            match (&resource.usage, resource.scope) {
-                (Usage::One(_) | Usage::PerModel(_), Scope::Model) => {
-                    for (j, reach) in of_model.iter_mut().enumerate() {
-                        *reach += times(width(j), data.problem.usage(r, 0, j).abs());
-                    }
-                }
-                // The same for all models of a row: no choice depends on its price.
-                (Usage::One(_) | Usage::PerQuery(_), Scope::All | Scope::Group(_)) => {}
-                (Usage::Dense(input), Scope::All) => scaled.push((width(0), *input)),
-                _ => others.push(r),
-            }
-        }
-        let unbounded = screen.half_width.contains(&f64::INFINITY);
-        Self { screen, unbounded, slack: screen.slack + 4.0 * rounding, of_model, scaled, others }
-    }
-
-    /// Turns priced pairs into how far each is out of reach; none where it is at most 0.
-    fn subtract(&self, data: &Data<'_>, rows: Range<usize>, tile: &mut Tile) {
-        let m = data.problem.n_models;
-        if self.unbounded {
-            // Every pair that is not forbidden.
-            tile.priced.iter_mut().for_each(|r| *r = if *r < f64::INFINITY { 0.0 } else { *r });
-            return;
-        }
-        let Tile { priced, least, at, .. } = tile;
-        behind::run(priced, m, least, at, &self.of_model, self.slack);
-        let pairs = rows.start * m..rows.end * m;
-        for &(width, input) in &self.scaled {
-            match data.problem.inputs[input].data {
-                Matrix::F32(data) => less_reach_f32::run(priced, m, at, width, &data[pairs.clone()]),
-                Matrix::F64(data) => less_reach_f64::run(priced, m, at, width, &data[pairs.clone()]),
-            }
-        }
-        for &r in &self.others {
-            for ((i, row), &at) in rows.clone().zip(priced.chunks_exact_mut(m)).zip(at.iter()) {
-                row.iter_mut().enumerate().for_each(|(j, far)| *far -= self.between(data, r, i, at as usize, j));
-            }
-        }
-    }
-
-    /// From one resource, between the chosen pair and another.
-    fn between(&self, data: &Data<'_>, r: usize, i: usize, chosen: usize, j: usize) -> f64 {
-        let (of_chosen, of_j) = (data.problem.member(r, i, chosen), data.problem.member(r, i, j));
-        let (usage_chosen, usage_j) = (data.problem.usage(r, i, chosen), data.problem.usage(r, i, j));
-        let width = |member: usize| width(data, self.screen, r, member);
-        if of_chosen == of_j {
-            times(width(of_j), (usage_j - usage_chosen).abs())
-        } else {
-            times(width(of_j), usage_j.abs()) + times(width(of_chosen), usage_chosen.abs())
-        }
-    }
-}
-
-fn width(data: &Data<'_>, screen: &Screen, r: usize, member: usize) -> f64 {
-    screen.half_width.get(data.limits.position[r][member] as usize).copied().unwrap_or(0.0)
-}
-
-/// 0 * infinity is 0 here: what is not used is not moved by its price.
-fn times(width: f64, usage: f64) -> f64 {
-    if usage == 0.0 {
-        0.0
-    } else {
-        width * usage
-    }
 }

@@ -25,6 +25,22 @@ fn minima_are_the_first_of_the_least() {
 }
 
 #[test]
+fn pricing_and_comparing_at_once_is_pricing_then_comparing() {
+    for m in [8, 9, 16, 17, 64] {
+        const ROWS: usize = 5;
+        let single = |seed: u64| numbers(ROWS * m, seed).iter().map(|&x| x as f32).collect::<Vec<f32>>();
+        let (a, b, base) = (single(1), single(2), numbers(m, 3));
+        let mut tile = base.repeat(ROWS);
+        let mut apart = (vec![0.0; ROWS], vec![0; ROWS]);
+        add_two_scaled_f32::run(&mut tile, -1.0, &a, 0.5, &b);
+        minima::run(&tile, m, &mut apart.0, &mut apart.1);
+        let (mut out, mut least, mut at) = (vec![0.0; ROWS * m], vec![0.0; ROWS], vec![0; ROWS]);
+        least_of_two_scaled_f32::run(&mut out, &base, -1.0, &a, 0.5, &b, &mut least, &mut at);
+        assert_eq!((out, (least, at)), (tile, apart), "m {m}");
+    }
+}
+
+#[test]
 fn columns_give_the_first_of_the_least_and_the_second() {
     const ROWS: usize = 24;
     for m in [2, 4, 10] {
@@ -108,6 +124,7 @@ fn every_instruction_set_gives_the_same_bits() {
     agree!(add_scaled_f32, s => &mut s.out, 0.3, &s.single);
     agree!(add_scaled_f64, s => &mut s.out, 0.3, &s.data);
     agree!(add_two_scaled_f32, s => &mut s.out, 0.3, &s.single, 0.7, &s.other);
+    agree!(least_of_two_scaled_f32, s => &mut s.out, &s.data[..M], 0.3, &s.single, 0.7, &s.other, &mut s.least, &mut s.at);
     agree!(add_gathered, s => &mut s.out, &s.data[..ROWS], &s.at);
     agree!(add_gathered_times, s => &mut s.out, &s.data, &s.data[..ROWS], &s.at);
     agree!(crossings, s => &s.starts, &s.starts[..ROWS], &s.data, &s.other_data, 1e-11, &mut s.least, &mut s.out);
