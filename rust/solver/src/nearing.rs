@@ -71,8 +71,8 @@ fn in_units_of(sample: &Rows, rows: &Rows, usage: &[f64]) -> Vec<f64> {
 }
 
 /// Half widths of the box around the multipliers of a sample, in its units: standard errors seen between its quarters, whose
-/// multipliers the sample below stands for. A multiplier that hardly differs gets half the median of the others, since it may
-/// still move. Where the quarters have no plan, the widths follow the distance between the two samples.
+/// multipliers the sample below stands for. Four quarters say little of one multiplier, so its variance is averaged with the
+/// median of all. Where the quarters have no plan, the widths follow the distance between the two samples.
 pub(crate) fn spread(ascent: &Ascent<'_>, below: &mut Ascent<'_>, watch: &dyn Watch) -> Result<Vec<f64>, Interrupted> {
     let n_limits = ascent.prices().len();
     let whole = ascent.residual();
@@ -100,7 +100,7 @@ pub(crate) fn spread(ascent: &Ascent<'_>, below: &mut Ascent<'_>, watch: &dyn Wa
         (0..n_limits).map(|k| DEVIATIONS * if count > 2.0 { deviation(k) } else { distance(k) }).collect();
     let mut seen: Vec<f64> = widths.iter().copied().filter(|&width| width > 0.0).collect();
     seen.sort_by(f64::total_cmp);
-    let floor = seen.get(seen.len() / 2).map_or(0.0, |median| median / 2.0);
-    widths.iter_mut().for_each(|width| *width = width.max(floor));
+    let median = seen.get(seen.len() / 2).copied().unwrap_or(0.0);
+    widths.iter_mut().for_each(|width| *width = (0.5 * (*width * *width + median * median)).sqrt());
     Ok(widths)
 }
