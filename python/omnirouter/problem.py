@@ -126,16 +126,13 @@ class Problem:
             raise ValueError(f"acc has shape {(n, m)}, expected at least one query and one model")
         limits = short_limits(n, m, caps, budget, min_accuracy)
         limits.extend(resource.fitted(n, m) for resource in user_resources(resources))
-        values = {
-            "acc": acc,
-            "cost": cost,
-            "resources": tuple(limits),
-            "allowed": None if allowed is None else as_allowed(allowed, (n, m)),
-            "objective": objective_or_default(objective, budget, min_accuracy),
-            "min_accuracy": None if min_accuracy is None else float(min_accuracy),
-        }
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+        put = object.__setattr__  # the class is frozen
+        put(self, "acc", acc)
+        put(self, "cost", cost)
+        put(self, "resources", tuple(limits))
+        put(self, "allowed", None if allowed is None else as_allowed(allowed, (n, m)))
+        put(self, "objective", objective_or_default(objective, budget, min_accuracy))
+        put(self, "min_accuracy", None if min_accuracy is None else float(min_accuracy))
 
     @property
     def n_queries(self) -> int:
@@ -220,6 +217,8 @@ def short_limits(n: int, m: int, caps: Caps | None, budget: float | None, min_ac
 
 def user_resources(resources: Sequence[Resource]) -> list[Resource]:
     """The further limits, each with a name of its own."""
+    if isinstance(resources, tuple) and not resources:
+        return []
     seen = {"budget", "caps", "min_accuracy"}
     if not isinstance(resources, Sequence):
         raise TypeError(f"resources is {type(resources).__name__}, expected a sequence of Resource")
@@ -299,8 +298,9 @@ def _whole_numbers(value: Caps) -> NDArray[np.float64] | None:
         limits = np.array(value, dtype=np.float64)
     except (TypeError, ValueError):
         return None
-    # Also false for NaN, which is what None becomes.
-    return limits if bool(((limits >= 0) & (np.floor(limits) == limits)).all()) else None
+    # Also false for negative numbers, and for NaN, which is what None becomes.
+    whole = np.floor(np.abs(limits)) == limits
+    return limits if np.count_nonzero(whole) == whole.size else None
 
 
 def _caps_one_by_one(value: Caps, m: int) -> NDArray[np.float64]:

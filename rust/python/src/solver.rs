@@ -189,7 +189,6 @@ pub(crate) fn to_dict(py: Python<'_>, solution: Solution) -> PyResult<Bound<'_, 
     out.set_item("dual_bound", solution.dual_bound)?;
     out.set_item("gap", solution.gap)?;
     out.set_item("duals", solution.duals)?;
-    out.set_item("limits", solution.limits.iter().map(|id| (id.resource, id.member)).collect::<Vec<_>>())?;
     let tally = solution.tally.map(|tally| (tally.inputs, tally.load, tally.usage));
     out.set_item("tally", tally)?;
     let conflicts = solution.conflicts.iter().map(|c| {

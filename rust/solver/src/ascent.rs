@@ -53,6 +53,8 @@ pub(crate) struct Ascent<'r> {
     prices: Vec<f64>,
     pub(crate) basis: Basis,
     pub(crate) banned: Vec<bool>,
+    /// Whether any pair is banned.
+    bans: bool,
     pub(crate) calendar: Calendar,
     pub(crate) columns: Arc<Columns>,
     nudged: bool,
@@ -76,6 +78,7 @@ impl<'r> Ascent<'r> {
             prices: prices.iter().copied().chain([0.0]).collect(),
             basis: Basis::pinned(prices),
             banned: vec![false; rows.model.len()],
+            bans: false,
             calendar: Calendar::new(rows),
             columns: Arc::new(columns),
             nudged: false,
@@ -165,8 +168,10 @@ impl<'r> Ascent<'r> {
         if nudged && self.nudged {
             out.iter_mut().zip(pairs.clone()).for_each(|(x, pair)| *x += self.nudge(pair));
         }
-        for (x, &banned) in out.iter_mut().zip(&self.banned[pairs.clone()]) {
-            *x = if banned { f64::INFINITY } else { *x };
+        if self.bans {
+            for (x, &banned) in out.iter_mut().zip(&self.banned[pairs.clone()]) {
+                *x = if banned { f64::INFINITY } else { *x };
+            }
         }
     }
 
@@ -258,7 +263,7 @@ impl<'r> Ascent<'r> {
 
     /// Forbids a pair. False when its row has no other left.
     pub(crate) fn ban(&mut self, row: usize, pair: usize) -> bool {
-        self.banned[pair] = true;
+        (self.banned[pair], self.bans) = (true, true);
         if self.rows.pairs(row).all(|other| self.banned[other]) {
             return false;
         }

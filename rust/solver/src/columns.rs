@@ -22,7 +22,8 @@ struct Column {
 enum Limit {
     /// Every pair counts under the same limit.
     Same(usize),
-    /// The limits of one row, the same for all rows.
+    /// The limits of one row, the same for all rows: consecutive ones, or any.
+    Run(Range<usize>),
     Cycle(Vec<u32>),
     /// The limit of each pair; at most the number of limits.
     Each(Vec<u32>),
@@ -50,16 +51,11 @@ impl Columns {
             match (usage, limit) {
                 (None, Limit::Same(k)) => out.iter_mut().for_each(|x| *x += values[*k]),
                 (Some(usage), Limit::Same(k)) => add_scaled_f64::run(out, values[*k], &usage[pairs.clone()]),
-                (None, Limit::Cycle(limit)) => with_values(values, limit, |values| {
-                    for out in out.chunks_exact_mut(limit.len()) {
-                        out.iter_mut().zip(values).for_each(|(x, value)| *x += value);
-                    }
-                }),
-                (Some(usage), Limit::Cycle(limit)) => with_values(values, limit, |values| {
-                    let usage = usage[pairs.clone()].chunks_exact(limit.len());
-                    for (out, usage) in out.chunks_exact_mut(limit.len()).zip(usage) {
-                        out.iter_mut().zip(values).zip(usage).for_each(|((x, value), usage)| *x += usage * value);
-                    }
+                (usage, Limit::Run(run)) => {
+                    add_cycle(out, &values[run.clone()], usage.as_ref().map(|u| &u[pairs.clone()]))
+                }
+                (usage, Limit::Cycle(limit)) => with_values(values, limit, |values| {
+                    add_cycle(out, values, usage.as_ref().map(|u| &u[pairs.clone()]));
                 }),
                 (None, Limit::Each(limit)) => add_gathered::run(out, values, &limit[pairs.clone()]),
                 (Some(usage), Limit::Each(limit)) => {
@@ -75,9 +71,28 @@ fn limits(rows: &Rows, each: Vec<u32>) -> Limit {
     let length = rows.start[1];
     let equal = rows.start.windows(2).all(|ends| ends[1] - ends[0] == length);
     if length <= LONGEST_CYCLE && equal && each.chunks_exact(length).all(|row| row == &each[..length]) {
-        Limit::Cycle(each[..length].to_vec())
+        let first = each[0] as usize;
+        let run = first..first + length;
+        if each.iter().zip(run.clone()).all(|(&k, at)| k as usize == at) {
+            Limit::Run(run)
+        } else {
+            Limit::Cycle(each[..length].to_vec())
+        }
     } else {
         Limit::Each(each)
+    }
+}
+
+/// Adds the same values to every row, or so many times them.
+fn add_cycle(out: &mut [f64], values: &[f64], usage: Option<&[f64]>) {
+    let rows = out.chunks_exact_mut(values.len());
+    match usage {
+        None => rows.for_each(|row| row.iter_mut().zip(values).for_each(|(x, value)| *x += value)),
+        Some(usage) => {
+            for (row, usage) in rows.zip(usage.chunks_exact(values.len())) {
+                row.iter_mut().zip(values).zip(usage).for_each(|((x, value), usage)| *x += usage * value);
+            }
+        }
     }
 }
 

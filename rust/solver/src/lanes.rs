@@ -108,11 +108,12 @@ wide! {
     /// For rows of priced pairs that fall behind or catch up at given rates: where each row's key is overtaken first (infinity
     /// for never), and how far behind the second choice is now. Pairs whose price is infinite count for nothing.
     ///
-    /// `start` are the first pairs of the rows and the end, `key` the rows' keys, both as positions in `now`.
+    /// `start` are the first pairs of the rows and the end, `key` the rows' keys, both as positions in `now`, which loses the prices of
+    /// the keys.
     fn crossings(
         start: &[usize],
         key: &[usize],
-        now: &[f64],
+        now: &mut [f64],
         rate: &[f64],
         flat: f64,
         at: &mut [f64],
@@ -121,21 +122,25 @@ wide! {
         const LANES: usize = 4;
         for (row, &key) in key.iter().enumerate() {
             let pairs = start[row]..start[row + 1];
-            let (key_now, key_rate) = (now[key], rate[key]);
-            let (now_of_row, rate_of_row) = (&now[pairs.clone()], &rate[pairs.clone()]);
-            let key = key - pairs.start;
+            // A key is not behind itself.
+            let (key_now, key_rate) = (std::mem::replace(&mut now[key], f64::INFINITY), rate[key]);
+            let (now_of_row, rate_of_row) = (now[pairs.clone()].chunks_exact(LANES), rate[pairs].chunks_exact(LANES));
             let mut first = [f64::INFINITY; LANES];
             let mut second = [f64::INFINITY; LANES];
-            let mut pair = 0;
-            for (now, rate) in now_of_row.chunks(LANES).zip(rate_of_row.chunks(LANES)) {
-                for (lane, (&now, &rate)) in now.iter().zip(rate).enumerate() {
-                    let (behind, closing) = (now - key_now, key_rate - rate);
+            let rest = now_of_row.remainder().iter().zip(rate_of_row.remainder());
+            for (now, rate) in now_of_row.zip(rate_of_row) {
+                for lane in 0..LANES {
+                    let (behind, closing) = (now[lane] - key_now, key_rate - rate[lane]);
                     let crossing = if closing > flat { behind / closing } else { f64::INFINITY };
-                    let margin = if pair + lane == key { f64::INFINITY } else { behind };
                     first[lane] = if crossing < first[lane] { crossing } else { first[lane] };
-                    second[lane] = if margin < second[lane] { margin } else { second[lane] };
+                    second[lane] = if behind < second[lane] { behind } else { second[lane] };
                 }
-                pair += LANES;
+            }
+            for (lane, (now, rate)) in rest.enumerate() {
+                let (behind, closing) = (now - key_now, key_rate - rate);
+                let crossing = if closing > flat { behind / closing } else { f64::INFINITY };
+                first[lane] = if crossing < first[lane] { crossing } else { first[lane] };
+                second[lane] = if behind < second[lane] { behind } else { second[lane] };
             }
             (at[row], margin[row]) = (first[0], second[0]);
             for lane in 1..LANES {

@@ -129,7 +129,7 @@ impl Ascent<'_> {
             key.extend(self.key[stretch.clone()].iter().map(|pair| pair - pairs.start));
             at.resize(to - from, 0.0);
             margin.resize(to - from, 0.0);
-            crossings::run(&start, &key, &now, &rate, FLAT, &mut at, &mut margin);
+            crossings::run(&start, &key, &mut now, &rate, FLAT, &mut at, &mut margin);
             stretch.zip(at.iter().zip(&margin)).for_each(|(row, (&at, &margin))| visit(row, at.max(0.0), margin));
             from = to;
         }

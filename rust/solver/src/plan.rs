@@ -430,16 +430,7 @@ fn rounded(relaxed: &Relaxed, rows: &Rows) -> Vec<usize> {
 /// The rows that the vertex divides, and those whose second choice is nearest, up to a number of pairs.
 fn core(relaxed: &Relaxed, size: usize) -> Rows {
     let rows = &relaxed.rows;
-    let mut prices = relaxed.prices.clone();
-    prices.push(0.0);
-    let reduced = |pair: usize| rows.objective[pair] + rows.dot(pair, &prices);
-    let mut regret: Vec<(f64, usize)> = (0..rows.len())
-        .map(|row| {
-            let key = relaxed.most[row];
-            let others = rows.pairs(row).filter(|&pair| pair != key);
-            (others.map(&reduced).fold(f64::INFINITY, f64::min) - reduced(key), row)
-        })
-        .collect();
+    let mut regret: Vec<(f64, usize)> = relaxed.behind.iter().copied().zip(0..).collect();
     regret.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     let mut chosen = vec![false; rows.len()];
     relaxed.divided.iter().for_each(|&row| chosen[row] = true);

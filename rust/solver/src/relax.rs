@@ -6,7 +6,7 @@
 //! end inside the box, the dual value of what was kept is that of all rows, so one pass over the rows is enough; where they
 //! do not, a pass at the result gives a true bound all the same, and where that falls short the box is widened.
 
-use crate::ascent::{Ascended, Ascent};
+use crate::ascent::{least_two, Ascended, Ascent};
 use crate::columns::Columns;
 use crate::narrow::climb;
 use crate::nearing::{come_near, come_nearer, narrowed, spread};
@@ -55,6 +55,8 @@ pub(crate) struct Relaxed {
     /// The pair that each row has most of at the vertex, and the rows that the vertex divides.
     pub(crate) most: Vec<usize>,
     pub(crate) divided: Vec<usize>,
+    /// How far the second choice of each row is behind its first.
+    pub(crate) behind: Vec<f64>,
     /// No plan is below this (the goal minimised).
     pub(crate) bound: f64,
     /// Whether `rows` hold every allowed pair.
@@ -228,6 +230,11 @@ impl<O: DualOracle> Climb<'_, O> {
                 screen.prices = prices;
                 continue;
             }
+            let mut behind = Vec::with_capacity(ascent.rows.len());
+            ascent.each_priced(false, |_, priced| {
+                let (_, least, second) = least_two(priced);
+                behind.push(second - least);
+            });
             let (mut most, row_prices) = (ascent.key.clone(), ascent.prices().to_vec());
             let fractions = ascent.fractions();
             let mut divided = Vec::new();
@@ -241,6 +248,7 @@ impl<O: DualOracle> Climb<'_, O> {
                 prices: row_prices,
                 most,
                 divided,
+                behind,
                 bound,
                 whole,
                 rows,

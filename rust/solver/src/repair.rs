@@ -96,7 +96,11 @@ impl<'r> State<'r> {
     }
 
     fn cheapest_repair(&self, open: &dyn Fn(usize) -> bool, plan: &[usize]) -> Option<(usize, usize)> {
-        self.best_move(open, plan, |from, to| {
+        // Only what is used under an overused limit can be less, and what is negative be more.
+        let over: Vec<bool> = (0..self.limit.len()).map(|k| self.over(k, self.used[k]) > 0.0).chain([false]).collect();
+        let signed = self.rows.usage.iter().any(|&amount| amount < 0.0);
+        let helps = |pair: usize| signed || self.rows.uses(pair).any(|(amount, k)| over[k as usize] && amount > 0.0);
+        self.best_move(&helps, open, plan, |from, to| {
             let gain = -self.change_of_overuse(from, to);
             (gain > 1e-12).then(|| (self.priced(to) - self.priced(from)).max(1e-12) / gain)
         })
@@ -104,7 +108,7 @@ impl<'r> State<'r> {
 
     fn improve(&mut self, open: &dyn Fn(usize) -> bool, plan: &mut [usize], most_moves: usize) {
         for _ in 0..most_moves {
-            let better = self.best_move(open, plan, |from, to| {
+            let better = self.best_move(&|_| true, open, plan, |from, to| {
                 let change = self.rows.objective[to] - self.rows.objective[from];
                 (change < -1e-12 && self.change_of_overuse(from, to) <= 0.0).then_some(change)
             });
@@ -113,15 +117,16 @@ impl<'r> State<'r> {
         }
     }
 
-    /// The open pair with the least score, among those that have one; the first of equals.
+    /// The open pair with the least score, among those that have one, in rows whose own pair `may` change; the first of equals.
     fn best_move(
         &self,
+        may: &dyn Fn(usize) -> bool,
         open: &dyn Fn(usize) -> bool,
         plan: &[usize],
         score: impl Fn(usize, usize) -> Option<f64>,
     ) -> Option<(usize, usize)> {
         let mut best: Option<(f64, usize, usize)> = None;
-        for (row, &from) in plan.iter().enumerate() {
+        for (row, &from) in plan.iter().enumerate().filter(|(_, &from)| may(from)) {
             for to in self.rows.pairs(row).filter(|&to| to != from && open(to)) {
                 if let Some(score) = score(from, to) {
                     if best.is_none_or(|(least, ..)| score < least) {

@@ -127,7 +127,7 @@ fn every_instruction_set_gives_the_same_bits() {
     agree!(least_of_two_scaled_f32, s => &mut s.out, &s.data[..M], 0.3, &s.single, 0.7, &s.other, &mut s.least, &mut s.at);
     agree!(add_gathered, s => &mut s.out, &s.data[..ROWS], &s.at);
     agree!(add_gathered_times, s => &mut s.out, &s.data, &s.data[..ROWS], &s.at);
-    agree!(crossings, s => &s.starts, &s.starts[..ROWS], &s.data, &s.other_data, 1e-11, &mut s.least, &mut s.out);
+    agree!(crossings, s => &s.starts, &s.starts[..ROWS], &mut s.data, &s.other_data, 1e-11, &mut s.least, &mut s.out);
     agree!(least_and_near, s => &s.starts, &s.data, 0.5, &mut s.least, &mut s.near);
     agree!(minima, s => &s.out, M, &mut s.least, &mut s.at);
     agree!(least_of_columns, s => &s.data[..16 * ROWS], &s.other_data[..16 * ROWS], &s.data[..16], 0.3, &mut s.least,
