@@ -199,6 +199,54 @@ def test_a_split_is_made_where_there_is_none_and_it_is_said() -> None:
         evaluate(replace(outcomes, split=("dev",) * 300))
 
 
+def test_what_a_router_has_learned_from_does_not_judge_it() -> None:
+    outcomes = labelled()
+    test = np.flatnonzero(np.array(outcomes.split) == "test")
+    few = Router.fit(outcomes.take(np.r_[np.flatnonzero(np.array(outcomes.split) == "train"), test[:7]]), predictor="knn")
+    found = evaluate(outcomes, few, predictors=[], points=2, resamples=5)
+    assert found.data.judged == len(test) - 7
+    assert (
+        f"7 of {len(test)} test queries are left out: their prompt is one that the router has learned from." in found.notes
+    )
+    assert "The given router was fitted elsewhere" in found.to_markdown()
+    with pytest.raises(ValueError, match=r"learned from all \d+ test queries.*fit it on the train split alone"):
+        evaluate(outcomes, Router.fit(outcomes, predictor="knn"))
+    unknown = Router(few.predictor, few.pool, few.reliability)
+    notes = evaluate(outcomes, unknown, predictors=[], points=2, resamples=5).notes
+    assert any("It is not known what the router has learned from" in note for note in notes)
+
+
+def test_prompts_of_the_train_split_do_not_judge() -> None:
+    outcomes = labelled()
+    split = np.array(outcomes.split)
+    again = outcomes.take(np.r_[np.arange(len(split)), np.flatnonzero(split == "train")[:5]])
+    assert again.split is not None
+    found = evaluate(replace(again, split=(*again.split[:-5], *["test"] * 5)), predictors=["knn"], points=2, resamples=5)
+    assert found.data.judged == (split == "test").sum()
+    assert found.notes[0].startswith("5 of ")
+    assert "also in the train split" in found.notes[0]
+
+
+def test_a_handful_of_resamples_is_drawn_even_where_its_interval_misses_the_figure(tmp_path: Path) -> None:
+    found = evaluate(labelled(120), predictors=["knn"], points=3, resamples=1, out=tmp_path / "out")
+    at = [value for value in found.method("knn").accuracy_at if value.value == value.value]
+    assert any(not value.low <= value.value <= value.high for value in at)
+    assert (tmp_path / "out" / "curve.png").is_file()
+
+
+def test_what_the_exam_lacks_is_named() -> None:
+    with pytest.raises(ValueError, match="seed is -1, expected a whole number >= 0"):
+        evaluate(labelled(), seed=-1)
+    outcomes = labelled()
+    split, acc = np.array(outcomes.split), outcomes.acc.copy()
+    few = outcomes.take(np.r_[np.flatnonzero(split == "train"), np.flatnonzero(split == "test")[:3]])
+    with pytest.raises(ValueError, match="only 3 test queries can be judged on, expected at least 10"):
+        evaluate(few)
+    acc[split == "train", 1] = np.nan
+    with pytest.raises(ValueError, match=f"model '{outcomes.models[1]}' has no observed score in the train split"):
+        evaluate(replace(outcomes, acc=acc))
+
+
 def test_equal_prompts_stay_on_one_side_of_a_split() -> None:
     split = hash_split([f"prompt {i % 50}" for i in range(200)], seed=0)
     assert all(split[i] == split[i % 50] for i in range(200))

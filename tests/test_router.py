@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from omnirouter.errors import PoolError, RouterError, SolveError
+from omnirouter.fingerprints import fingerprints
 from omnirouter.outcomes import Outcomes
 from omnirouter.pool import Model, Pool
 from omnirouter.predictor import Encoder, HybridPredictor, KnnPredictor, embedded_encoder
@@ -317,6 +319,46 @@ def test_other_files_are_never_replaced(router: Router, tmp_path: Path) -> None:
     with pytest.raises(FileExistsError, match=r"cat\.jpg is a file"):
         router.save(tmp_path / "photos" / "cat.jpg")
     assert [path.name for path in tmp_path.rglob("*")] == ["photos", "cat.jpg"]
+
+
+def test_a_folder_with_a_damaged_manifest_is_not_replaced(router: Router, saved: Path) -> None:
+    (saved / "router.json").write_text("{")
+    with pytest.raises(FileExistsError, match=r"damaged router\.json, so which of its files may be replaced is unknown"):
+        router.save(saved)
+    assert (saved / "encoder").is_dir()
+
+
+def test_a_disk_that_is_full_is_an_error_about_the_folder(
+    router: Router, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(router.predictor), "save", full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        router.save(tmp_path / "router")
+    assert caught.value.filename == str(tmp_path / "router")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("threads", [10**6, 10**20])
+def test_a_router_starts_no_more_threads_than_there_are_cores(saved: Path, threads: int) -> None:
+    encoder = Router.load(saved, threads=threads).predictor.encoder_
+    assert encoder._session.get_session_options().intra_op_num_threads <= (os.cpu_count() or 1)
+
+
+def test_a_negative_number_of_threads_is_no_damage(saved: Path) -> None:
+    with pytest.raises(ValueError, match="threads is -1, expected 0"):
+        Router.load(saved, threads=-1)
+
+
+def test_a_saved_router_knows_the_prompts_it_learned_from(encoder: Encoder, tmp_path: Path) -> None:
+    outcomes = make_outcomes(20)
+    Router.fit(outcomes, predictor="knn", encoder=encoder).save(tmp_path / "router")
+    found = Router.load(tmp_path / "router").learned_from
+    assert found is not None
+    assert np.isin(fingerprints(outcomes.prompts), found).all()
+    assert not np.isin(fingerprints(PROMPTS), found).any()
 
 
 def test_a_failed_save_leaves_the_old_router(router: Router, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:

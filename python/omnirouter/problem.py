@@ -259,6 +259,8 @@ def _number(name: str, value: object, expected: str) -> float:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise TypeError(f"{name} is {value!r}, expected {expected}") from None
+    except OverflowError:
+        raise ValueError(f"{name} is a whole number beyond float64, expected {expected}") from None
     if math.isnan(number):
         raise ValueError(f"{name} is nan, expected {expected}")
     return number
@@ -297,7 +299,7 @@ def _whole_numbers(value: Caps) -> NDArray[np.float64] | None:
         return None
     try:
         limits = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     # Also false for NaN, which is what None becomes.
     return limits if bool(((limits >= 0) & (np.floor(limits) == limits)).all()) else None

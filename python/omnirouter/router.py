@@ -14,6 +14,7 @@ from omnirouter import __version__
 from omnirouter.confidence import Assurance, check_confidence, solve_confidently
 from omnirouter.duals import Duals
 from omnirouter.errors import OmniRouterError, RouterError
+from omnirouter.fingerprints import fingerprints
 from omnirouter.folder import read_folder, write_folder
 from omnirouter.outcomes import Outcomes
 from omnirouter.pool import Model, Pool
@@ -33,6 +34,7 @@ from omnirouter.solver import Callback, solve
 __all__ = ["Router", "Routing"]
 
 MANIFEST = "router.json"
+LEARNED_FROM = "learned_from.npy"
 FORMAT = 2
 TICK = 1e-6  # seconds that a solve gets at least, where others have used the time
 
@@ -48,6 +50,8 @@ class Router:
         The models with their caps, in the order of the predictor's models.
     reliability : Reliability, optional
         What is known of the predictor's errors, for intervals, expectations and `confidence`.
+    learned_from : (k,) uint64, optional
+        `fingerprints` of the prompts of the history, so that `evaluate` does not judge by them.
 
     Attributes
     ----------
@@ -55,18 +59,25 @@ class Router:
     pool : Pool or None
     reliability : Reliability or None
         None where the history had one prompt only, so that nothing could be held out.
+    learned_from : (k,) uint64 or None
+        None where it is not known.
     prices : BatchPrices or None
         From the last batch that got a plan; what `route_one` goes by.
     """
 
     def __init__(
-        self, predictor: LearnedPredictor, pool: Pool | None = None, reliability: Reliability | None = None
+        self,
+        predictor: LearnedPredictor,
+        pool: Pool | None = None,
+        reliability: Reliability | None = None,
+        learned_from: NDArray[np.uint64] | None = None,
     ) -> None:
         if pool is not None and pool.names != predictor.models:
             raise ValueError(f"pool has the models {pool.names}, expected those of the predictor, {predictor.models}")
         self.predictor = predictor
         self.pool = pool
         self.reliability = reliability
+        self.learned_from = learned_from
         self.prices: BatchPrices | None = None
 
     @classmethod
@@ -117,7 +128,8 @@ class Router:
         history = History.of(outcomes, pool, opened, progress=progress)
         predictor.fit_history(history, opened)
         several = len(np.unique(history.prompt_numbers)) > 1
-        return cls(predictor, pool, Reliability.learn(predictor, history) if several else None)
+        reliability = Reliability.learn(predictor, history) if several else None
+        return cls(predictor, pool, reliability, np.unique(fingerprints(outcomes.prompts)))
 
     def add_model(self, outcomes: Outcomes, model: Model | None = None, *, progress: Progress | None = None) -> None:
         """Add a model from outcomes of its own, few or many, without learning anew of the others.
@@ -163,6 +175,8 @@ class Router:
         if self.reliability is not None:
             self.reliability = self.reliability.with_model(self.predictor, history)
         self.predictor.add_model(history)
+        if self.learned_from is not None:
+            self.learned_from = np.union1d(self.learned_from, fingerprints(outcomes.prompts))
         if self.pool is not None and model is not None:
             self.pool = Pool([*self.pool, model])
         self.prices = None
@@ -336,6 +350,8 @@ class Router:
         """
 
         def write(fresh: Path) -> dict[str, Any]:
+            if self.learned_from is not None:
+                np.save(fresh / LEARNED_FROM, self.learned_from)
             return {
                 "format": FORMAT,
                 "omnirouter": __version__,
@@ -357,14 +373,18 @@ class Router:
         folder : str or Path
             What `save` wrote. Arrays are memory-mapped.
         threads : int, default 0
-            Threads of the encoder; 0 uses all cores.
+            Threads of the encoder; 0 uses all cores, and so does a number above theirs.
 
         Raises
         ------
+        ValueError
+            For a negative number of threads.
         RouterError
             When this is not a router folder, a version of OmniRouter with another format wrote it, or a file
             is missing or has changed.
         """
+        if threads < 0:
+            raise ValueError(f"threads is {threads}, expected 0 (all) or more")
         manifest = read_folder(folder, MANIFEST, "router", FORMAT)
         if manifest["format"] < FORMAT:
             raise RouterError(
@@ -376,6 +396,8 @@ class Router:
             saved = manifest["reliability"]
             reliability = None if saved is None else Reliability.load(Path(folder), saved)
             router = cls(load_predictor(folder, manifest["predictor"], pool, threads=threads), pool, reliability)
+            if LEARNED_FROM in manifest["files"]:
+                router.learned_from = np.load(Path(folder) / LEARNED_FROM)
             prices = manifest["prices"]
             router.prices = None if prices is None else BatchPrices.from_dict(prices)
         except ImportError:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from omnirouter.cli import report
-from omnirouter.cli.files import check_folder, check_target, write_table
+from omnirouter.cli.files import check_folder, check_replaced, check_target, write_table
 from omnirouter.curve import frontier as solve_frontier
 from omnirouter.evaluation import evaluate as evaluate_routing
 from omnirouter.evaluation.report import REPORT
@@ -36,7 +36,7 @@ LIMITS = ("budget", "min_accuracy", "objective")
 def solve(arguments: argparse.Namespace) -> bool:
     """``omnirouter solve``."""
     check_target(arguments.out, (".npy", ".csv", ".json"))
-    check_target(arguments.save_problem, (".json",))
+    check_target(arguments.save_problem, (".json",), "--save-problem")
     problem = _problem(arguments)
     settings = {name: getattr(arguments, name) for name in ("rel_gap", "time_limit", "threads")}
     with report.solving(quiet=arguments.json) as callback:
@@ -99,7 +99,7 @@ def verify(arguments: argparse.Namespace) -> bool:
 
 def fit(arguments: argparse.Namespace) -> bool:
     """``omnirouter fit``."""
-    check_folder(arguments.out, (MANIFEST,))
+    check_replaced(arguments.out, MANIFEST)
     if arguments.pool is not None and arguments.prices is not None:
         raise ValueError("--pool and --prices are both given, expected one of them")
     outcomes = Outcomes.read(arguments.history)
@@ -153,7 +153,7 @@ def route(arguments: argparse.Namespace) -> bool:
 
 def evaluate(arguments: argparse.Namespace) -> bool:
     """``omnirouter evaluate``."""
-    check_folder(arguments.out, (REPORT,))
+    check_replaced(arguments.out, REPORT)
     outcomes = Outcomes.read(arguments.outcomes)
     router = None if arguments.router is None else Router.load(arguments.router)
     pool = None if arguments.pool is None else Pool.read(arguments.pool)
@@ -180,7 +180,7 @@ def evaluate(arguments: argparse.Namespace) -> bool:
 
 def export_encoder(arguments: argparse.Namespace) -> bool:
     """``omnirouter export-encoder``."""
-    check_folder(arguments.out, (EXPORT_FILE,))
+    check_replaced(arguments.out, EXPORT_FILE)
     with report.progress("exporting", quiet=arguments.json) as progress:
         made = export(arguments.model, arguments.out, int8=arguments.int8, progress=progress)
     print(json.dumps(made.to_dict()) if arguments.json else made.in_words())
@@ -189,7 +189,7 @@ def export_encoder(arguments: argparse.Namespace) -> bool:
 
 def finetune_encoder(arguments: argparse.Namespace) -> bool:
     """``omnirouter finetune-encoder``."""
-    check_folder(arguments.out, (EXPORT_FILE,))
+    check_replaced(arguments.out, EXPORT_FILE)
     outcomes = Outcomes.read(arguments.history)
     if arguments.split is not None:
         outcomes = outcomes.select(split=arguments.split)

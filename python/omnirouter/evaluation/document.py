@@ -57,10 +57,13 @@ def document(report: Report, captions: Mapping[str, str] | None = None, missing:
 def summary(report: Report, missing: str = "") -> list[Block]:
     """What was done, what a reader must know, and the verdicts."""
     data = report.data
+    learned = f"Learned from {data.train:,} queries"
+    if report.subject == "router":
+        learned = f"The given router was fitted elsewhere, what it is compared with learned from {data.train:,} queries"
     blocks: list[Block] = [
         Heading(1, f"Evaluation of {report.subject} on {len(data.models)} models"),
         Paragraph(
-            f"Learned from {data.train:,} queries, judged on {data.judged:,} others. Accuracy and cost are realised: "
+            f"{learned}, judged on {data.judged:,} others. Accuracy and cost are realised: "
             "looked up in outcomes that were not learned from; columns of predictions say so. In brackets: 95 % intervals "
             f"from {data.resamples:,} bootstrap resamples of the judged queries (seed {data.seed})."
         ),

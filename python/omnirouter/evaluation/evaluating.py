@@ -62,8 +62,8 @@ def evaluate(
         With splits ``"train"`` and ``"test"``; without a split, a hash of the prompts with `seed` makes one. Data without
         costs gets accuracy figures only.
     router : Router, optional
-        The router in question, fitted elsewhere; it must not have seen the test split. Default: one fitted on the train
-        split.
+        The router in question, fitted elsewhere. Test queries that it has learned from are left out. Default: one fitted
+        on the train split.
     pool : Pool, optional
         The models to route to, and prices by which answers are charged where the outcomes know their tokens.
         Default: the router's pool, else all models, at logged costs. Its caps are not used; capacities are scenarios.
@@ -116,10 +116,12 @@ def evaluate(
             raise ValueError(f"predictors names {name!r}, expected some of {', '.join(KINDS)}, each once")
     if not kinds and router is None:
         raise ValueError("predictors is empty and there is no router, expected one of them")
+    if seed < 0:
+        raise ValueError(f"seed is {seed}, expected a whole number >= 0")
     if router is not None:
         pool = router.pool if pool is None else pool.select(router.models)
     names = router.models if router is not None else None if pool is None else pool.names
-    exam = set_exam(outcomes, names, pool, seed)
+    exam = set_exam(outcomes, names, pool, seed, None if router is None else router.learned_from)
     n_forecasts = len(kinds) + (router is not None)
     steps = _Steps(n_forecasts + (0 if exam.cost is None else steps_of(n_forecasts, points)), progress)
     kept = _encoder(encoder, router)
@@ -127,6 +129,8 @@ def evaluate(
     forecasts, notes = [], list(exam.notes)
     sample: Sample | None = None
     if router is not None:
+        if router.learned_from is None:
+            notes.append("It is not known what the router has learned from: that it has not seen the test split is trusted.")
         known = router.reliability
         forecasts.append(forecast("router", router.predictor, exam.test, None if known is None else known.record))
         own = forecast("router", router.predictor, exam.train)

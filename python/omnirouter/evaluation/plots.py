@@ -90,7 +90,7 @@ def _curve(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
     price = next(single.cost.value for single in report.singles if single.model == report.best_single)
     for k, (share, at) in enumerate(zip(report.shares, subject.accuracy_at, strict=True)):
         if not math.isnan(at.value):
-            below, above = at.value - at.low, at.high - at.value
+            below, above = max(at.value - at.low, 0.0), max(at.high - at.value, 0.0)
             label = f"{subject.name}, 95 % interval" if k == 0 else None
             axes.errorbar(
                 share * price, at.value, yerr=[[below], [above]], fmt="o", color=BLUE, ms=5, capsize=3, label=label
@@ -215,7 +215,7 @@ def _targets(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
     return _png(figure), (
         "What was asked for and what came of it, with 95 % intervals. Left: realised over promised spend, in per cent. "
         f"Right: accuracy floors for {report.subject}; the distance between the black marks and the dots is what the "
-        "predictions promised too much."
+        "predictions were wrong by; dots below the line missed their floor."
     )
 
 
@@ -225,7 +225,7 @@ def _bars(axes: Any, at: list[float], targets: list[Target], scale: float, field
     below = np.array([value.value - value.low for value in values]) * scale
     above = np.array([value.high - value.value for value in values]) * scale
     if len(values):
-        axes.errorbar(at, middle, yerr=np.abs([below, above]), fmt="o", ms=5, capsize=3, lw=1.3, **looks)
+        axes.errorbar(at, middle, yerr=np.maximum([below, above], 0.0), fmt="o", ms=5, capsize=3, lw=1.3, **looks)
 
 
 def _capacity(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
