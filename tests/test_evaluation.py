@@ -216,6 +216,27 @@ def test_what_a_router_has_learned_from_does_not_judge_it() -> None:
     assert any("It is not known what the router has learned from" in note for note in notes)
 
 
+@pytest.mark.slow
+def test_coin_flips_look_predictable_to_whoever_has_seen_them() -> None:
+    rng = np.random.default_rng(0)
+    prompts = [f"{word} {i} {' '.join(rng.choice(list('abcdefgh'), 5))}" for i, word in enumerate(["law", "code"] * 200)]
+    coins = Outcomes(
+        prompts=tuple(prompts),
+        models=("a", "b", "c", "d"),
+        acc=(rng.random((400, 4)) < 0.5).astype(float),
+        cost=np.tile([1.0, 1.1, 1.2, 1.3], (400, 1)),
+        split=("test", "train", "test", "test", "train", "train") * 66 + ("test", "train") * 2,
+    )
+    scored = {}
+    for split in ("train", None):
+        router = Router.fit(coins if split is None else coins.select(split=split), predictor="knn")
+        router.learned_from = None  # as before routers remembered it
+        found = evaluate(coins, router, predictors=[], points=4, resamples=5)
+        scored[split] = found.method("router").accuracy_at[-1].value
+    assert scored["train"] < 0.58
+    assert scored[None] > scored["train"] + 0.08
+
+
 def test_prompts_of_the_train_split_do_not_judge() -> None:
     outcomes = labelled()
     split = np.array(outcomes.split)
@@ -245,6 +266,22 @@ def test_what_the_exam_lacks_is_named() -> None:
     acc[split == "train", 1] = np.nan
     with pytest.raises(ValueError, match=f"model '{outcomes.models[1]}' has no observed score in the train split"):
         evaluate(replace(outcomes, acc=acc))
+
+
+def test_the_report_says_what_was_judged_and_what_each_method_is(
+    report: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labelled(120).write(tmp_path / "logs.parquet")
+    command = ["evaluate", str(tmp_path / "logs.parquet"), "--out", str(tmp_path / "out"), "--predictor", "knn"]
+    assert main([*command, "--points", "2", "--resamples", "5"]) == 0
+    shown = capsys.readouterr().out
+    assert "Outcomes: logs.parquet. Learned from" in shown
+    assert "others (split 'test')" in shown
+    for name in ("knn", "lambda-tuned", "threshold", "zero router", "random", "hindsight"):
+        assert f"\n{name}: " in shown
+    words = report.to_markdown()
+    assert words.count("- zero router: random mix of single models") == 1
+    assert words.index("- zero router:") < words.index("## Cost and accuracy")
 
 
 def test_equal_prompts_stay_on_one_side_of_a_split() -> None:

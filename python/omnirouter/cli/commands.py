@@ -167,6 +167,7 @@ def evaluate(arguments: argparse.Namespace) -> bool:
             points=arguments.points,
             resamples=arguments.resamples,
             seed=arguments.seed,
+            name=arguments.outcomes.name,
             progress=progress,
         )
     files = found.write(arguments.out)

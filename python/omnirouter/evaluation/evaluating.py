@@ -49,6 +49,7 @@ def evaluate(
     points: int = 24,
     resamples: int = 1000,
     seed: int = 0,
+    name: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Measure what routing is worth on outcomes that were not learned from.
@@ -79,6 +80,8 @@ def evaluate(
         Bootstrap draws over the test queries, for the intervals.
     seed : int
         Of the draws, and of a split that has to be made.
+    name : str, optional
+        What the report calls the outcomes, such as the name of their file.
     progress : callable, optional
         Called as ``progress(done, total)`` after each fit and solve.
 
@@ -111,9 +114,9 @@ def evaluate(
     kinds = tuple(predictors) if predictors is not None else (tuple(KINDS) if router is None else ("knn",))
     if points < 2:
         raise ValueError(f"points is {points}, expected at least 2")
-    for name in kinds:
-        if name not in KINDS or kinds.count(name) > 1:
-            raise ValueError(f"predictors names {name!r}, expected some of {', '.join(KINDS)}, each once")
+    for kind in kinds:
+        if kind not in KINDS or kinds.count(kind) > 1:
+            raise ValueError(f"predictors names {kind!r}, expected some of {', '.join(KINDS)}, each once")
     if not kinds and router is None:
         raise ValueError("predictors is empty and there is no router, expected one of them")
     if seed < 0:
@@ -146,7 +149,7 @@ def evaluate(
             steps()
     judged = [(own.name, own.acc) for own in forecasts] + [("model means", _model_means(exam))]
     every = Resamples(len(exam.test), resamples, seed)
-    scores = [score(name, exam.models, acc, exam.test.acc, every, forecasts[0].acc) for name, acc in judged]
+    scores = [score(who, exam.models, acc, exam.test.acc, every, forecasts[0].acc) for who, acc in judged]
     draws = Resamples(len(exam.rows), resamples, seed)
     data = Data(
         train=len(exam.train),
@@ -156,6 +159,7 @@ def evaluate(
         has_cost=exam.cost is not None,
         resamples=resamples,
         seed=seed,
+        name=name,
     )
     forecasts = [own.of(exam.rows) for own in forecasts]
     if exam.cost is None:

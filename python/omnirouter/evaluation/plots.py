@@ -37,6 +37,17 @@ PREDICTORS = (
     {"color": RED, "ls": "-", "lw": 1.3},
     {"color": SKY, "ls": "-", "lw": 1.3},
 )
+WORDS = {
+    "hybrid": "hybrid (neighbours and network)",
+    "knn": "knn (nearest past prompts)",
+    "network": "network (trained)",
+    "router": "router (the given one)",
+    "lambda-tuned": "lambda-tuned (rule per query:\nmost accuracy - λ·cost)",
+    "threshold": "threshold (rule per query:\ncheapest model above it)",
+    "zero router": "zero router (random mix of\nsingle models, in hindsight)",
+    "random": "random (model drawn)",
+    "hindsight": "hindsight (knows the outcomes)",
+}
 DPI = 150
 SHIFT = 0.003  # of accuracy, so that two marks for one floor do not hide each other
 BARS = 14  # models in a picture of capacities
@@ -85,7 +96,8 @@ def _curve(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
     looks = _looks(report)
     for method in report.methods:
         spend, accuracy = _drawn(method, max(single.cost.value for single in report.singles))
-        axes.plot(spend, accuracy, label=method.name, zorder=3 if method.name == report.subject else 2, **looks[method.name])
+        order = 3 if method.name == report.subject else 2
+        axes.plot(spend, accuracy, label=WORDS.get(method.name, method.name), zorder=order, **looks[method.name])
     subject = report.method(report.subject)
     price = next(single.cost.value for single in report.singles if single.model == report.best_single)
     for k, (share, at) in enumerate(zip(report.shares, subject.accuracy_at, strict=True)):
