@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +254,19 @@ def test_a_file_of_the_users_own_in_a_folder_of_ours_is_never_deleted(
     assert (out / "notes" / "mine.txt").read_text() == "mine"
     (out / "notes" / "mine.txt").unlink()
     assert main(arguments) == 0
+
+
+def test_prices_that_cannot_be_used_are_said_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    outcomes = replace(simulate(60, seed=0), input_tokens=None, output_tokens=None)
+    outcomes.write(tmp_path / "history.parquet")
+    pool = {"models": [{"name": name, "input_price": 1, "output_price": 1} for name in outcomes.models[:2]]}
+    (tmp_path / "pool.json").write_text(json.dumps(pool))
+    files = [str(tmp_path / "history.parquet"), "--pool", str(tmp_path / "pool.json"), "--predictor", "knn"]
+    names = ", ".join(outcomes.models[:2])
+    assert main(["fit", *files, "-o", str(tmp_path / "router")]) == 0
+    assert f"the pool's prices are not used for {names}: " in capsys.readouterr().out
+    assert main(["evaluate", *files, "--out", str(tmp_path / "out"), "--points", "2", "--resamples", "5"]) == 0
+    assert f"The pool's prices are not used for {names}: " in capsys.readouterr().out
 
 
 def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

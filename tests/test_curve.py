@@ -62,6 +62,8 @@ def test_progress_counts_to_the_last_budget() -> None:
         ({"points": 1}, "points is 1"),
         ({"budgets": []}, r"budgets has shape \(0,\)"),
         ({"budgets": 3.0}, r"budgets has shape \(\)"),
+        ({"budgets": "abc"}, "budgets is not a vector of numbers"),
+        ({"budgets": [1.0, 10**400]}, "budgets is not a vector of numbers: int too large"),
         ({"budgets": [np.nan]}, "budget is nan"),
     ],
 )

@@ -171,7 +171,10 @@ def test_caps_come_by_name_or_by_column(router: Router, caps: Any) -> None:
     [
         ({"larg": 4}, "caps names the model 'larg'; known are small, large"),
         ([1, 2, 3], "caps has 3 entries, expected n_models = 2"),
-        ({"large": -1}, "caps has -1 for the model 'large', expected a number of at least 0"),
+        ({"large": -1}, "caps has -1 for the model 'large', expected a whole number of at least 0"),
+        ({"large": 1.5}, "caps has 1.5 for the model 'large'"),
+        ({"large": "x"}, "caps has 'x' for the model 'large'"),
+        ({"large": 10**400}, "caps has 1000.* for the model 'large'"),
         ([np.nan, 1], "caps has nan for the model 'small'"),
     ],
 )

@@ -198,7 +198,10 @@ def frontier(
     fixed: dict[str, Any] = {"resources": resources, "allowed": allowed, "rel_gap": rel_gap, "threads": threads}
     grid = None
     if budgets is not None:
-        grid = np.asarray(budgets, dtype=np.float64)
+        try:
+            grid = np.asarray(budgets, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"budgets is not a vector of numbers: {error}") from None
         if grid.ndim != 1 or len(grid) == 0:
             raise ValueError(f"budgets has shape {grid.shape}, expected (k,) with at least one budget")
     elif points < 2:

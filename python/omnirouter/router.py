@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -429,7 +430,16 @@ class Router:
             given = list(np.asarray(caps, dtype=object).ravel())
             if len(given) != m:
                 raise ValueError(f"caps has {len(given)} entries, expected n_models = {m}")
-        for name, cap in zip(self.models, given, strict=True):
-            if cap is not None and not float(cap) >= 0:
-                raise ValueError(f"caps has {cap!r} for the model {name!r}, expected a number of at least 0 or None")
-        return np.minimum(limits, [np.inf if cap is None else float(cap) for cap in given])
+        numbers = [_cap(name, cap) for name, cap in zip(self.models, given, strict=True)]
+        return np.minimum(limits, numbers)
+
+
+def _cap(name: str, cap: Any) -> float:
+    """Most queries of one model; infinity for None."""
+    try:
+        number = math.inf if cap is None else float(cap)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not (number == math.inf or (number >= 0 and number == math.floor(number))):
+        raise ValueError(f"caps has {cap!r} for the model {name!r}, expected a whole number of at least 0 or None")
+    return number

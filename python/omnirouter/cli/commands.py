@@ -113,15 +113,22 @@ def fit(arguments: argparse.Namespace) -> bool:
     with report.progress("embedding", quiet=arguments.json) as progress:
         router = Router.fit(outcomes, pool, predictor=arguments.predictor, encoder=arguments.encoder, progress=progress)
     router.save(arguments.out)
+    sources = zip(router.models, router.predictor.cost_source_, strict=True)
+    unpriced = [] if pool is None else [name for name, source in sources if source == "logged"]
     if arguments.json:
         summary = {"router": str(arguments.out), "queries": len(outcomes), "models": list(router.models)}
         if router.reliability is not None:
             summary["calibration"] = router.reliability.report.to_dict()
+        if unpriced:
+            summary["unpriced"] = unpriced
         print(json.dumps(summary))
     else:
         print(outcomes.describe())
         if router.reliability is not None:
             print(router.reliability.report)
+        if unpriced:
+            names = ", ".join(unpriced)
+            print(f"the pool's prices are not used for {names}: their output tokens are unknown, the logged cost counts")
         print(f"router for {len(router.models)} models written to {arguments.out}")
     return True
 

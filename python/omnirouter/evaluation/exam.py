@@ -105,7 +105,9 @@ def set_exam(
     notes: list[str] = []
     outcomes, note = _with_split(outcomes, seed)
     notes += note
-    outcomes = replace(outcomes, cost=_charged(outcomes, pool))
+    cost, note = _charged(outcomes, pool)
+    outcomes = replace(outcomes, cost=cost)
+    notes += note
     if models is None:
         models, note = _models_with_cost(outcomes)
         notes += note
@@ -178,20 +180,32 @@ def _not_learned_from(
     return test.take(~(again | given)), notes
 
 
-def _charged(outcomes: Outcomes, pool: Pool | None) -> NDArray[np.float64] | None:
-    """What each answer costs: by the pool's prices where a model's tokens are known, else as logged."""
+def _charged(outcomes: Outcomes, pool: Pool | None) -> tuple[NDArray[np.float64] | None, list[str]]:
+    """What each answer costs: by the pool's prices where a model's tokens are known, else as logged, and a word on that."""
     cost = None if outcomes.cost is None else outcomes.cost.copy()
-    if pool is None or outcomes.input_tokens is None or outcomes.output_tokens is None:
-        return cost
+    if pool is None:
+        return cost, []
+    if outcomes.input_tokens is None or outcomes.output_tokens is None:
+        return cost, [] if cost is None else _unpriced(pool.names)
     if cost is None:
         cost = np.full(outcomes.acc.shape, np.nan)
     columns = [_column(outcomes, name) for name in pool.names]
     cached = None if outcomes.cached_tokens is None else np.nan_to_num(outcomes.cached_tokens[:, columns])
     priced = pool.cost(outcomes.input_tokens[:, columns], outcomes.output_tokens[:, columns], cached)
-    for j, own in zip(columns, priced.T, strict=True):
-        if not np.isnan(own).all():
+    unknown: list[bool] = np.asarray(np.isnan(priced).all(axis=0)).tolist()
+    for j, own, lacks in zip(columns, priced.T, unknown, strict=True):
+        if not lacks:
             cost[:, j] = own
-    return cost
+    return cost, _unpriced([name for name, lacks in zip(pool.names, unknown, strict=True) if lacks])
+
+
+def _unpriced(names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    return [
+        f"The pool's prices are not used for {_some(names)}: their input and output tokens are unknown, what was logged is "
+        "charged."
+    ]
 
 
 def _column(outcomes: Outcomes, name: str) -> int:
