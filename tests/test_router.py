@@ -224,10 +224,41 @@ def test_one_prompt_needs_a_batch_first(router: Router) -> None:
         router.route_one("Hello")
 
 
-def test_one_prompt_cannot_be_priced_by_unknown_resources(router: Router) -> None:
-    tight = Resource(np.array([[0.0, 1.0]]), 5.0, name="slow requests")
+@pytest.mark.parametrize(
+    "tight",
+    [
+        Resource(np.array([[0.0, 1.0]]), 5.0, name="slow requests"),
+        Resource(1.0, [np.inf, 5.0], per="model", name="requests"),
+        Resource("cost", [np.inf, 0.004], per="model", name="own budget"),
+        Resource(np.array([[1.0, 0.0]]), 55.0, sense=">=", name="reserved"),
+    ],
+)
+def test_one_prompt_pays_for_resources_whose_use_it_is_known_to_have(
+    router: Router, tmp_path: Path, tight: Resource
+) -> None:
+    assert [router.route([prompt]).model_names[0] for prompt in PROMPTS[-3:]] == ["large"] * 3
+    plan = router.route(PROMPTS, resources=[tight], rel_gap=0)
+    assert plan.solution.duals.of(tight.name).any()
+    assert plan.model_names.count("large") < 10
+    router.save(tmp_path / "router")
+    for asked in (router, Router.load(tmp_path / "router")):
+        chosen = [asked.route_one(prompt) for prompt in PROMPTS]
+        # At the prices, all but the few that are divided between models go where the plan sent them.
+        assert sum(a != b for a, b in zip(chosen, plan.model_names, strict=True)) <= 4
+
+
+@pytest.mark.parametrize(
+    "tight",
+    [
+        Resource(np.tile([[0.0, 1.0]], (60, 1)), 5.0, name="slow requests"),
+        Resource(np.array([[0.0, 1.0]]), {"a": 3.0, "b": 2.0}, per=["a", "b"] * 30, name="slow requests"),
+    ],
+)
+def test_one_prompt_cannot_be_priced_by_resources_whose_use_is_unknown(router: Router, tight: Resource) -> None:
     router.route(PROMPTS, resources=[tight])
-    with pytest.raises(RouterError, match="limited by the resource 'slow requests'"):
+    with pytest.raises(
+        RouterError, match="limited by the resource 'slow requests', whose use by one more prompt is unknown"
+    ):
         router.route_one("Hello")
 
 

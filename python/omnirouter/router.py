@@ -324,16 +324,16 @@ class Router:
         Raises
         ------
         RouterError
-            When no batch got a plan yet, or its plan paid a price for resources other than money, accuracy
-            and caps.
+            When no batch got a plan yet, or its plan paid a price for a resource whose usage is given per query or per
+            group, so that the use by one more prompt is not known.
         """
         prices = self.prices
         if prices is None:
             raise RouterError("there are no prices to route one prompt by; route a batch first")
-        if prices.other_resources:
+        if prices.unknown:
             raise RouterError(
-                f"the last batch was limited by the resource {prices.other_resources[0]!r}, whose use by one "
-                "more prompt is unknown; route prompts in batches, or route a batch without it first"
+                f"the last batch was limited by the resource {prices.unknown[0]!r}, whose use by one more prompt is "
+                "unknown, as it is given per query or per group; route prompts in batches, or route a batch without it first"
             )
         prediction = self.predictor.predict([prompt])
         return self.models[prices.best_model(prediction.acc[0], prediction.cost[0])]
