@@ -7,6 +7,7 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from omnirouter import Model, Outcomes, Pool, Report, Router, evaluate
 from omnirouter.cli import main
 from omnirouter.demo import simulate
 from omnirouter.evaluation.exam import hash_split, set_exam
+from omnirouter.evaluation.plots import draw
 
 FILES = {"report.json", "report.md", "report.html", "curve.png", "calibration.png", "targets.png", "capacity.png"}
 
@@ -282,6 +284,29 @@ def test_the_report_says_what_was_judged_and_what_each_method_is(
     words = report.to_markdown()
     assert words.count("- zero router: random mix of single models") == 1
     assert words.index("- zero router:") < words.index("## Cost and accuracy")
+
+
+def test_long_names_of_models_end_inside_the_picture(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr("omnirouter.evaluation.plots._png", lambda figure: drawn.append(figure) or b"")
+    long = tuple(replace(own, model=own.model.ljust(44, "x")) for own in report.singles)
+    draw(replace(report, singles=long, best_single=report.best_single.ljust(44, "x")))
+    axes = next(figure.axes[0] for figure in drawn if "cost per query" in figure.axes[0].get_xlabel())
+    names = [text for text in axes.texts if text.get_text().endswith("x")]
+    assert len(names) >= 2
+    assert {text.get_ha() for text in names} == {"left", "right"}
+    for text in names:
+        assert axes.bbox.x0 <= text.get_window_extent().x0 < text.get_window_extent().x1 <= axes.bbox.x1
+
+
+def test_models_of_equal_cost_are_told_apart_in_the_picture(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr("omnirouter.evaluation.plots._png", lambda figure: drawn.append(figure) or b"")
+    best = next(own for own in report.singles if own.model == report.best_single)
+    worse = replace(best, model="as dear, worse", accuracy=replace(best.accuracy, value=best.accuracy.value - 0.3))
+    draw(replace(report, singles=(*report.singles, worse)))
+    axes = next(figure.axes[0] for figure in drawn if "cost per query" in figure.axes[0].get_xlabel())
+    assert best.model in [text.get_text() for text in axes.texts]
 
 
 def test_equal_prompts_stay_on_one_side_of_a_split() -> None:
