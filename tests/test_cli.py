@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,9 @@ def test_resources_come_from_a_problem_file(folder: Path, capsys: pytest.Capture
         ("[]", "holds list, expected an object"),
         ('{"acc": "acc.npy"}', "has no cost"),
         ('{"acc": "acc.npy", "cost": "cost.npy", "budgets": 3}', "unknown entries ['budgets']"),
+        ('{"acc": "acc.npy", "cost": "cost.npy", "resources": 3}', "resources is 3, expected a list of objects"),
+        ('{"acc": [[0.1, 0.2], [0.3]], "cost": "cost.npy"}', "acc is no array of numbers, expected rows of equal length"),
+        (f'{{"acc": "acc.npy", "cost": "cost.npy", "budget": 1{"0" * 400}}}', "budget is a whole number beyond float64"),
         ('{"acc": 3, "cost": "cost.npy"}', "acc is 3, expected the name of a .npy file or a list"),
         ('{"acc": "acc.npy", "cost": "gone.npy"}', "gone.npy: No such file"),
         ('{"acc": "acc.npy", "cost": "cost.npy", "resources": [{"name": "x"}]}', "resources[0] has no limit and no usage"),
@@ -170,6 +174,10 @@ def test_a_cap_in_conflict_names_its_model(folder: Path, capsys: pytest.CaptureF
         (["fit", "PROMPTS", "-o", "r", "--pool", "a", "--prices", "b"], "--pool and --prices are both given"),
         (["demo", "--out", "FOLDER"], "with other files in it"),
         (["frontier", "ACC", "COST", "--points", "1"], "points is 1"),
+        (["frontier", "ACC", "COST", "-o", "/proc/curve.json"], "/proc/curve.json: "),
+        (["solve", "ACC", "COST", "--save-problem", "p.csv"], "--save-problem is p.csv, expected a name ending in .json"),
+        (["route", "PROMPTS", "--router", "ROUTER", "--threads", "-1"], "threads is -1, expected 0 (all) or more"),
+        (["demo", "--out", "new", "--seed", "-1"], "seed is -1, expected a whole number >= 0"),
         (["solve", "ACC"], "acc.npy is not a JSON file of a problem"),
         (["solve", "PROMPTS", "--budget", "3"], "--budget is given, but the limits are those of"),
         (["verify", "PROMPTS"], "the following arguments are required: plan"),
@@ -219,6 +227,46 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("demo", "solve", "verify", "fit", "route", "frontier"):
         assert main([command, "--help"]) == 0
         assert f"example: omnirouter {command}" in capsys.readouterr().out
+
+
+def test_help_shows_defaults_only_where_there_are_some(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "(default: 24)" in shown
+    assert "(default: None)" not in shown
+
+
+@pytest.mark.parametrize("command", ["fit", "evaluate"])
+def test_a_file_of_the_users_own_in_a_folder_of_ours_is_never_deleted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    simulate(60, seed=0).write(tmp_path / "history.parquet")
+    out = tmp_path / "out"
+    arguments = [command, str(tmp_path / "history.parquet"), "--out", str(out), "--predictor", "knn"]
+    if command == "evaluate":
+        arguments += ["--points", "2", "--resamples", "5"]
+    assert main(arguments) == 0
+    (out / "notes").mkdir()
+    (out / "notes" / "mine.txt").write_text("mine")
+    capsys.readouterr()
+    assert main(arguments) == 2
+    assert "has other files too: notes/mine.txt; move them away" in capsys.readouterr().err
+    assert (out / "notes" / "mine.txt").read_text() == "mine"
+    (out / "notes" / "mine.txt").unlink()
+    assert main(arguments) == 0
+
+
+def test_prices_that_cannot_be_used_are_said_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    outcomes = replace(simulate(60, seed=0), input_tokens=None, output_tokens=None)
+    outcomes.write(tmp_path / "history.parquet")
+    pool = {"models": [{"name": name, "input_price": 1, "output_price": 1} for name in outcomes.models[:2]]}
+    (tmp_path / "pool.json").write_text(json.dumps(pool))
+    files = [str(tmp_path / "history.parquet"), "--pool", str(tmp_path / "pool.json"), "--predictor", "knn"]
+    names = ", ".join(outcomes.models[:2])
+    assert main(["fit", *files, "-o", str(tmp_path / "router")]) == 0
+    assert f"the pool's prices are not used for {names}: " in capsys.readouterr().out
+    assert main(["evaluate", *files, "--out", str(tmp_path / "out"), "--points", "2", "--resamples", "5"]) == 0
+    assert f"The pool's prices are not used for {names}: " in capsys.readouterr().out
 
 
 def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

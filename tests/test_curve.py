@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,6 +63,8 @@ def test_progress_counts_to_the_last_budget() -> None:
         ({"points": 1}, "points is 1"),
         ({"budgets": []}, r"budgets has shape \(0,\)"),
         ({"budgets": 3.0}, r"budgets has shape \(\)"),
+        ({"budgets": "abc"}, "budgets is not a vector of numbers"),
+        ({"budgets": [1.0, 10**400]}, "budgets is not a vector of numbers: int too large"),
         ({"budgets": [np.nan]}, "budget is nan"),
     ],
 )
@@ -91,6 +94,18 @@ def test_the_picture_is_drawn_also_where_models_are_free(tmp_path: Path, free: b
     singles = [("a", 0.0 if free else 1.0, 0.4), ("b", 9.0, 0.6)]
     curve.plot(out, plan=(curve.spend[1], curve.accuracy[1]), singles=singles, title="a picture")
     assert out.stat().st_size > 5000
+
+
+@pytest.mark.parametrize(("widest", "scale"), [(9.0, "linear"), (1000.0, "log")])
+def test_a_narrow_range_of_spends_is_drawn_on_a_linear_axis(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, widest: float, scale: str
+) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, *_, **__: drawn.append(figure))
+    acc, cost = problem(6)
+    curve = frontier(acc, cost + 1.0, points=3)
+    curve.plot(tmp_path / "curve.png", singles=[("a", float(curve.spend[0]) / 9.0 * widest, 0.4)])
+    assert drawn[0].axes[0].get_xscale() == scale
 
 
 def test_drawing_leaves_pyplot_alone(tmp_path: Path) -> None:

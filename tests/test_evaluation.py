@@ -7,6 +7,7 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from omnirouter import Model, Outcomes, Pool, Report, Router, evaluate
 from omnirouter.cli import main
 from omnirouter.demo import simulate
 from omnirouter.evaluation.exam import hash_split, set_exam
+from omnirouter.evaluation.plots import draw
 
 FILES = {"report.json", "report.md", "report.html", "curve.png", "calibration.png", "targets.png", "capacity.png"}
 
@@ -197,6 +199,114 @@ def test_a_split_is_made_where_there_is_none_and_it_is_said() -> None:
     assert 0.6 < split.count("train") / 300 < 0.8
     with pytest.raises(ValueError, match="split 'dev', expected 'train' and 'test'"):
         evaluate(replace(outcomes, split=("dev",) * 300))
+
+
+def test_what_a_router_has_learned_from_does_not_judge_it() -> None:
+    outcomes = labelled()
+    test = np.flatnonzero(np.array(outcomes.split) == "test")
+    few = Router.fit(outcomes.take(np.r_[np.flatnonzero(np.array(outcomes.split) == "train"), test[:7]]), predictor="knn")
+    found = evaluate(outcomes, few, predictors=[], points=2, resamples=5)
+    assert found.data.judged == len(test) - 7
+    assert (
+        f"7 of {len(test)} test queries are left out: their prompt is one that the router has learned from." in found.notes
+    )
+    assert "The given router was fitted elsewhere" in found.to_markdown()
+    with pytest.raises(ValueError, match=r"learned from all \d+ test queries.*fit it on the train split alone"):
+        evaluate(outcomes, Router.fit(outcomes, predictor="knn"))
+    unknown = Router(few.predictor, few.pool, few.reliability)
+    notes = evaluate(outcomes, unknown, predictors=[], points=2, resamples=5).notes
+    assert any("It is not known what the router has learned from" in note for note in notes)
+
+
+@pytest.mark.slow
+def test_coin_flips_look_predictable_to_whoever_has_seen_them() -> None:
+    rng = np.random.default_rng(0)
+    prompts = [f"{word} {i} {' '.join(rng.choice(list('abcdefgh'), 5))}" for i, word in enumerate(["law", "code"] * 200)]
+    coins = Outcomes(
+        prompts=tuple(prompts),
+        models=("a", "b", "c", "d"),
+        acc=(rng.random((400, 4)) < 0.5).astype(float),
+        cost=np.tile([1.0, 1.1, 1.2, 1.3], (400, 1)),
+        split=("test", "train", "test", "test", "train", "train") * 66 + ("test", "train") * 2,
+    )
+    scored = {}
+    for split in ("train", None):
+        router = Router.fit(coins if split is None else coins.select(split=split), predictor="knn")
+        router.learned_from = None  # as before routers remembered it
+        found = evaluate(coins, router, predictors=[], points=4, resamples=5)
+        scored[split] = found.method("router").accuracy_at[-1].value
+    assert scored["train"] < 0.58
+    assert scored[None] > scored["train"] + 0.08
+
+
+def test_prompts_of_the_train_split_do_not_judge() -> None:
+    outcomes = labelled()
+    split = np.array(outcomes.split)
+    again = outcomes.take(np.r_[np.arange(len(split)), np.flatnonzero(split == "train")[:5]])
+    assert again.split is not None
+    found = evaluate(replace(again, split=(*again.split[:-5], *["test"] * 5)), predictors=["knn"], points=2, resamples=5)
+    assert found.data.judged == (split == "test").sum()
+    assert found.notes[0].startswith("5 of ")
+    assert "also in the train split" in found.notes[0]
+
+
+def test_a_handful_of_resamples_is_drawn_even_where_its_interval_misses_the_figure(tmp_path: Path) -> None:
+    found = evaluate(labelled(120), predictors=["knn"], points=3, resamples=1, out=tmp_path / "out")
+    at = [value for value in found.method("knn").accuracy_at if value.value == value.value]
+    assert any(not value.low <= value.value <= value.high for value in at)
+    assert (tmp_path / "out" / "curve.png").is_file()
+
+
+def test_what_the_exam_lacks_is_named() -> None:
+    with pytest.raises(ValueError, match="seed is -1, expected a whole number >= 0"):
+        evaluate(labelled(), seed=-1)
+    outcomes = labelled()
+    split, acc = np.array(outcomes.split), outcomes.acc.copy()
+    few = outcomes.take(np.r_[np.flatnonzero(split == "train"), np.flatnonzero(split == "test")[:3]])
+    with pytest.raises(ValueError, match="only 3 test queries can be judged on, expected at least 10"):
+        evaluate(few)
+    acc[split == "train", 1] = np.nan
+    with pytest.raises(ValueError, match=f"model '{outcomes.models[1]}' has no observed score in the train split"):
+        evaluate(replace(outcomes, acc=acc))
+
+
+def test_the_report_says_what_was_judged_and_what_each_method_is(
+    report: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labelled(120).write(tmp_path / "logs.parquet")
+    command = ["evaluate", str(tmp_path / "logs.parquet"), "--out", str(tmp_path / "out"), "--predictor", "knn"]
+    assert main([*command, "--points", "2", "--resamples", "5"]) == 0
+    shown = capsys.readouterr().out
+    assert "Outcomes: logs.parquet. Learned from" in shown
+    assert "others (split 'test')" in shown
+    for name in ("knn", "lambda-tuned", "threshold", "zero router", "random", "hindsight"):
+        assert f"\n{name}: " in shown
+    words = report.to_markdown()
+    assert words.count("- zero router: random mix of single models") == 1
+    assert words.index("- zero router:") < words.index("## Cost and accuracy")
+
+
+def test_long_names_of_models_end_inside_the_picture(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr("omnirouter.evaluation.plots._png", lambda figure: drawn.append(figure) or b"")
+    long = tuple(replace(own, model=own.model.ljust(44, "x")) for own in report.singles)
+    draw(replace(report, singles=long, best_single=report.best_single.ljust(44, "x")))
+    axes = next(figure.axes[0] for figure in drawn if "cost per query" in figure.axes[0].get_xlabel())
+    names = [text for text in axes.texts if text.get_text().endswith("x")]
+    assert len(names) >= 2
+    assert {text.get_ha() for text in names} == {"left", "right"}
+    for text in names:
+        assert axes.bbox.x0 <= text.get_window_extent().x0 < text.get_window_extent().x1 <= axes.bbox.x1
+
+
+def test_models_of_equal_cost_are_told_apart_in_the_picture(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr("omnirouter.evaluation.plots._png", lambda figure: drawn.append(figure) or b"")
+    best = next(own for own in report.singles if own.model == report.best_single)
+    worse = replace(best, model="as dear, worse", accuracy=replace(best.accuracy, value=best.accuracy.value - 0.3))
+    draw(replace(report, singles=(*report.singles, worse)))
+    axes = next(figure.axes[0] for figure in drawn if "cost per query" in figure.axes[0].get_xlabel())
+    assert best.model in [text.get_text() for text in axes.texts]
 
 
 def test_equal_prompts_stay_on_one_side_of_a_split() -> None:

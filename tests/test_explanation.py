@@ -61,7 +61,7 @@ def test_prices_in_words_say_where_they_hold() -> None:
     limit = Resource(tokens[:, None], np.full(4, tokens.sum() * 0.26), per="model", name="tokens")
     solution = solve(acc, cost, caps, budget, resources=[limit])
     lines = helps_most(solution, list("ABCD"), price_ranges(solution))
-    assert all("; within 10% of that from " in line for line in lines)
+    assert all("; that price holds, within 10%, for limits from " in line for line in lines)
     assert any(line.startswith("1% more tokens on ") for line in lines)
     assert any(line.startswith("one more query on B") for line in lines)
     assert not any("tokens on B" in line for line in lines)

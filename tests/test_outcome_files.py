@@ -372,7 +372,8 @@ def test_table_of_outcomes_is_a_file_of_prompts(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("a.txt", b"", "the file is empty"),
-        ("a.txt", b"one\n\ntwo\n", r"prompts\[1\] is empty"),
+        ("a.txt", b"one\n\ntwo\n", "line 2 is empty, expected one prompt per line"),
+        ("a.parquet", b"PA", "neither Parquet nor well-formed CSV"),
         ("a.txt", b"\xff", "not UTF-8 text"),
         ("a.jsonl", b'{"prompt": "a"}\n{"prompt": ""}\n', "column 'prompt' is empty in row 1"),
         ("a.jsonl", b'{"prompt": "a", "query_id": 1}\n{"prompt": "b"}\n', "column 'query_id' is empty in row 1"),

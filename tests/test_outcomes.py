@@ -68,6 +68,7 @@ def test_bad_values_are_refused_by_name(change: dict[str, Any], message: str) ->
         ({"prompts": None}, "prompts is NoneType"),
         ({"prompts": ["p0", 1, "p2"]}, r"prompts\[1\] is int, expected text"),
         ({"task": ["x", None, "y"]}, r"task\[1\] is NoneType, expected text"),
+        ({"acc": [[0, 10**400]] * 3}, "acc is not a matrix of numbers: int too large"),
         ({"acc": [["x", "y"]] * 3}, "acc is not a matrix of numbers"),
     ],
 )

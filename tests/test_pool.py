@@ -25,7 +25,7 @@ def small_pool() -> Pool:
 # --- Model -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("price", [-1e-9, math.nan, math.inf])
+@pytest.mark.parametrize("price", [-1e-9, math.nan, math.inf, 10**400])
 @pytest.mark.parametrize("field", ["input_price", "output_price", "cached_input_price"])
 def test_bad_price_names_model_and_field(field: str, price: float) -> None:
     prices = {"input_price": 0.0, "output_price": 0.0, field: price}
@@ -43,6 +43,8 @@ def test_price_that_is_not_a_number_is_refused(price: object) -> None:
 def test_bad_limit_names_model_and_field(field: str) -> None:
     with pytest.raises(ValueError, match=rf"'gpt': {field} is -1, expected an integer >= 0"):
         Model("gpt", 0, 0, **{field: -1})
+    with pytest.raises(ValueError, match=rf"'gpt': {field} is 1000.*, expected an integer >= 0 and below"):
+        Model("gpt", 0, 0, **{field: 10**400})
     for value in (2.0, "3", True):
         with pytest.raises(TypeError, match=rf"'gpt': {field} is {value!r}, expected an integer"):
             Model("gpt", 0, 0, **{field: value})  # type: ignore[arg-type]

@@ -139,6 +139,8 @@ def test_audit_refuses_what_is_no_plan(plan: list[Any], message: str) -> None:
         ({"acc": np.full((4, 3), "2020-01-01", "M8[D]")}, TypeError, "acc has dtype"),
         ({"caps": 3}, ValueError, r"caps has shape \(\)"),
         ({"caps": [1, math.nan, 1]}, ValueError, r"caps\[1\] is nan"),
+        ({"caps": [1, 10**400, 1]}, ValueError, r"caps\[1\] is a whole number beyond float64, expected a whole number"),
+        ({"budget": 10**400}, ValueError, "budget is a whole number beyond float64, expected an amount of money"),
         ({"caps": [1, "x", 1]}, TypeError, r"caps\[1\] is 'x'"),
         ({"caps": np.array([1, 2, 2.5])}, ValueError, r"caps\[2\] is 2.5, expected a whole number"),
         ({"caps": np.array([1, -1, 2])}, ValueError, r"caps\[1\] is -1, expected a whole number"),

@@ -106,6 +106,7 @@ def test_usage_with_nan_or_infinity_is_refused_by_name() -> None:
         ((1.0, 1.0), {"name": "r", "sense": "=="}, ValueError, "r: sense is '=='"),
         ((1.0, 1.0), {"name": "r", "per": "group"}, ValueError, "r: per is 'group'"),
         ((1.0, 1.0), {"name": "r", "per": [[1, 2]]}, ValueError, r"r: per has shape \(1, 2\)"),
+        ((1.0, 10**400), {"name": "r"}, ValueError, "r: limit holds a whole number beyond float64, expected numbers"),
         ((1.0, math.nan), {"name": "r"}, ValueError, "r: limit"),
         ((1.0, []), {"name": "r"}, ValueError, "r: limit"),
         ((1.0, "much"), {"name": "r"}, TypeError, "r: limit is 'much'"),

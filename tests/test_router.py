@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from omnirouter.errors import PoolError, RouterError, SolveError
+from omnirouter.fingerprints import fingerprints
 from omnirouter.outcomes import Outcomes
 from omnirouter.pool import Model, Pool
 from omnirouter.predictor import Encoder, HybridPredictor, KnnPredictor, embedded_encoder
@@ -169,7 +171,10 @@ def test_caps_come_by_name_or_by_column(router: Router, caps: Any) -> None:
     [
         ({"larg": 4}, "caps names the model 'larg'; known are small, large"),
         ([1, 2, 3], "caps has 3 entries, expected n_models = 2"),
-        ({"large": -1}, "caps has -1 for the model 'large', expected a number of at least 0"),
+        ({"large": -1}, "caps has -1 for the model 'large', expected a whole number of at least 0"),
+        ({"large": 1.5}, "caps has 1.5 for the model 'large'"),
+        ({"large": "x"}, "caps has 'x' for the model 'large'"),
+        ({"large": 10**400}, "caps has 1000.* for the model 'large'"),
         ([np.nan, 1], "caps has nan for the model 'small'"),
     ],
 )
@@ -219,10 +224,41 @@ def test_one_prompt_needs_a_batch_first(router: Router) -> None:
         router.route_one("Hello")
 
 
-def test_one_prompt_cannot_be_priced_by_unknown_resources(router: Router) -> None:
-    tight = Resource(np.array([[0.0, 1.0]]), 5.0, name="slow requests")
+@pytest.mark.parametrize(
+    "tight",
+    [
+        Resource(np.array([[0.0, 1.0]]), 5.0, name="slow requests"),
+        Resource(1.0, [np.inf, 5.0], per="model", name="requests"),
+        Resource("cost", [np.inf, 0.004], per="model", name="own budget"),
+        Resource(np.array([[1.0, 0.0]]), 55.0, sense=">=", name="reserved"),
+    ],
+)
+def test_one_prompt_pays_for_resources_whose_use_it_is_known_to_have(
+    router: Router, tmp_path: Path, tight: Resource
+) -> None:
+    assert [router.route([prompt]).model_names[0] for prompt in PROMPTS[-3:]] == ["large"] * 3
+    plan = router.route(PROMPTS, resources=[tight], rel_gap=0)
+    assert plan.solution.duals.of(tight.name).any()
+    assert plan.model_names.count("large") < 10
+    router.save(tmp_path / "router")
+    for asked in (router, Router.load(tmp_path / "router")):
+        chosen = [asked.route_one(prompt) for prompt in PROMPTS]
+        # At the prices, all but the few that are divided between models go where the plan sent them.
+        assert sum(a != b for a, b in zip(chosen, plan.model_names, strict=True)) <= 4
+
+
+@pytest.mark.parametrize(
+    "tight",
+    [
+        Resource(np.tile([[0.0, 1.0]], (60, 1)), 5.0, name="slow requests"),
+        Resource(np.array([[0.0, 1.0]]), {"a": 3.0, "b": 2.0}, per=["a", "b"] * 30, name="slow requests"),
+    ],
+)
+def test_one_prompt_cannot_be_priced_by_resources_whose_use_is_unknown(router: Router, tight: Resource) -> None:
     router.route(PROMPTS, resources=[tight])
-    with pytest.raises(RouterError, match="limited by the resource 'slow requests'"):
+    with pytest.raises(
+        RouterError, match="limited by the resource 'slow requests', whose use by one more prompt is unknown"
+    ):
         router.route_one("Hello")
 
 
@@ -317,6 +353,46 @@ def test_other_files_are_never_replaced(router: Router, tmp_path: Path) -> None:
     with pytest.raises(FileExistsError, match=r"cat\.jpg is a file"):
         router.save(tmp_path / "photos" / "cat.jpg")
     assert [path.name for path in tmp_path.rglob("*")] == ["photos", "cat.jpg"]
+
+
+def test_a_folder_with_a_damaged_manifest_is_not_replaced(router: Router, saved: Path) -> None:
+    (saved / "router.json").write_text("{")
+    with pytest.raises(FileExistsError, match=r"damaged router\.json, so which of its files may be replaced is unknown"):
+        router.save(saved)
+    assert (saved / "encoder").is_dir()
+
+
+def test_a_disk_that_is_full_is_an_error_about_the_folder(
+    router: Router, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(router.predictor), "save", full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        router.save(tmp_path / "router")
+    assert caught.value.filename == str(tmp_path / "router")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("threads", [10**6, 10**20])
+def test_a_router_starts_no_more_threads_than_there_are_cores(saved: Path, threads: int) -> None:
+    encoder = Router.load(saved, threads=threads).predictor.encoder_
+    assert encoder._session.get_session_options().intra_op_num_threads <= (os.cpu_count() or 1)
+
+
+def test_a_negative_number_of_threads_is_no_damage(saved: Path) -> None:
+    with pytest.raises(ValueError, match="threads is -1, expected 0"):
+        Router.load(saved, threads=-1)
+
+
+def test_a_saved_router_knows_the_prompts_it_learned_from(encoder: Encoder, tmp_path: Path) -> None:
+    outcomes = make_outcomes(20)
+    Router.fit(outcomes, predictor="knn", encoder=encoder).save(tmp_path / "router")
+    found = Router.load(tmp_path / "router").learned_from
+    assert found is not None
+    assert np.isin(fingerprints(outcomes.prompts), found).all()
+    assert not np.isin(fingerprints(PROMPTS), found).any()
 
 
 def test_a_failed_save_leaves_the_old_router(router: Router, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:

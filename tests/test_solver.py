@@ -188,6 +188,7 @@ def test_a_forbidden_pair_is_no_licence_for_nan() -> None:
         ({"rel_gap": True}, TypeError, "rel_gap"),
         ({"time_limit": -1}, ValueError, "time_limit"),
         ({"time_limit": math.nan}, ValueError, "time_limit"),
+        ({"time_limit": 10**400}, ValueError, "time_limit is a whole number beyond float64"),
         ({"threads": 1.5}, TypeError, "threads"),
         ({"seed": -1}, ValueError, "seed"),
         ({"seed": 0.5}, TypeError, "seed"),

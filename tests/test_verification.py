@@ -389,10 +389,16 @@ def test_a_corrupted_ray_is_caught() -> None:
         ({"assignment": [0.5] * 40}, "assignment is float64"),
         ({"load": [1, 2]}, "loads of 2 models, expected 4"),
         ({"duals": {"budget": 0, "min_accuracy": 0, "caps": [1.0], "resources": {}}}, "prices for caps"),
+        ({"duals": None}, "the plan has no prices for budget"),
+        ({"duals": {}}, "the plan has no prices for budget"),
+        ({"duals": {"budget": "x"}}, "the plan has no prices for budget"),
+        ({"duals": {"budget": 0.0, "min_accuracy": 0.0, "caps": [0.0] * 4}}, "the plan has no prices for tokens"),
+        ({"bound": 10**400}, "the plan's bound is no number: int too large"),
+        ({"bound": "x"}, "the plan's bound is no number: could not convert"),
         ({"info": None}, "is not what Solution.to_dict gives"),
     ],
 )
-def test_a_plan_of_another_problem_is_refused(change: dict[str, Any], words: str) -> None:
+def test_what_cannot_be_compared_is_refused(change: dict[str, Any], words: str) -> None:
     problem = rich(0)
     with pytest.raises(ValueError, match=words):
         verify(problem, tampered(solved(problem), **change))

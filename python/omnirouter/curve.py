@@ -83,7 +83,8 @@ class Frontier:
             axes.annotate(model, (spend, mean), textcoords="offset points", fontsize=8, **place)
         if plan is not None:
             axes.plot(*plan, "o", color="tab:red", ms=9, label="the plan")
-        if min(self.spend.min(), *(spend for _, spend, _ in singles), 1.0) > 0:
+        shown = [*self.spend, *(spend for _, spend, _ in singles)]
+        if max(shown) > 10 * min(shown) > 0:  # else a logarithmic axis has hardly a tick
             axes.set_xscale("log")
             # Plain numbers: matplotlib's powers of ten need fonts for formulas, and it complains where these are missing.
             for set_labels in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
@@ -198,7 +199,10 @@ def frontier(
     fixed: dict[str, Any] = {"resources": resources, "allowed": allowed, "rel_gap": rel_gap, "threads": threads}
     grid = None
     if budgets is not None:
-        grid = np.asarray(budgets, dtype=np.float64)
+        try:
+            grid = np.asarray(budgets, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"budgets is not a vector of numbers: {error}") from None
         if grid.ndim != 1 or len(grid) == 0:
             raise ValueError(f"budgets has shape {grid.shape}, expected (k,) with at least one budget")
     elif points < 2:

@@ -7,13 +7,26 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from omnirouter.errors import RouterError
 
-__all__ = ["check_replaceable", "read_folder", "write_folder"]
+__all__ = ["check_replaceable", "naming", "read_folder", "write_folder"]
+
+
+@contextmanager
+def naming(target: Path, workspace: Path) -> Iterator[None]:
+    """Errors of the system about no file, or one in the workspace, are about the target that the user knows."""
+    try:
+        yield
+    except OSError as error:
+        inside = error.filename is None or os.fspath(error.filename).startswith(os.fspath(workspace))
+        if error.errno is None or not inside:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), os.fspath(target)) from error
 
 
 def write_folder(folder: str | Path, manifest_name: str, write: Callable[[Path], dict[str, Any]]) -> None:
@@ -22,7 +35,8 @@ def write_folder(folder: str | Path, manifest_name: str, write: Callable[[Path],
     Parameters
     ----------
     folder : str or Path
-        Where it shall be. A folder that is there is replaced when it is empty or holds `manifest_name`.
+        Where it shall be. A folder that is there is replaced when it is empty, or holds `manifest_name` and nothing that
+        this does not name.
     manifest_name : str
         Name of the JSON file that describes the others.
     write : callable
@@ -36,31 +50,36 @@ def write_folder(folder: str | Path, manifest_name: str, write: Callable[[Path],
     """
     folder = Path(os.path.abspath(folder))  # a link is replaced by the folder, not what it points to
     check_replaceable(folder, manifest_name)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    workspace = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    with naming(folder, folder.parent / f".{folder.name}."):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        workspace = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            _write_and_move(folder, manifest_name, write, workspace)
+        finally:
+            shutil.rmtree(workspace, ignore_errors=True)
+
+
+def _write_and_move(folder: Path, manifest_name: str, write: Callable[[Path], dict[str, Any]], workspace: Path) -> None:
+    fresh = workspace / "new"
+    fresh.mkdir()  # not by mkdtemp, which would hide it from other users
+    manifest = write(fresh)
+    paths = sorted(path for path in fresh.rglob("*") if path.is_file())
+    manifest["files"] = {
+        path.relative_to(fresh).as_posix(): {"size": path.stat().st_size, "sha256": _sha256(path)} for path in paths
+    }
+    manifest["sha256"] = _digest(manifest)
+    text = json.dumps(manifest, indent=1, allow_nan=False, ensure_ascii=False)
+    (fresh / manifest_name).write_text(text + "\n", encoding="utf-8")
+    check_replaceable(folder, manifest_name)
+    if not folder.is_symlink() and not folder.exists():
+        fresh.rename(folder)
+        return
+    folder.rename(workspace / "old")
     try:
-        fresh = workspace / "new"
-        fresh.mkdir()  # not by mkdtemp, which would hide it from other users
-        manifest = write(fresh)
-        paths = sorted(path for path in fresh.rglob("*") if path.is_file())
-        manifest["files"] = {
-            path.relative_to(fresh).as_posix(): {"size": path.stat().st_size, "sha256": _sha256(path)} for path in paths
-        }
-        manifest["sha256"] = _digest(manifest)
-        text = json.dumps(manifest, indent=1, allow_nan=False, ensure_ascii=False)
-        (fresh / manifest_name).write_text(text + "\n", encoding="utf-8")
-        check_replaceable(folder, manifest_name)
-        if folder.is_symlink() or folder.exists():
-            folder.rename(workspace / "old")
-            try:
-                fresh.rename(folder)
-            except OSError:
-                (workspace / "old").rename(folder)
-                raise
-        else:
-            fresh.rename(folder)
-    finally:
-        shutil.rmtree(workspace, ignore_errors=True)
+        fresh.rename(folder)
+    except OSError:
+        (workspace / "old").rename(folder)
+        raise
 
 
 def read_folder(folder: str | Path, manifest_name: str, kind: str, newest_format: int) -> dict[str, Any]:
@@ -127,14 +146,31 @@ def check_replaceable(folder: Path, manifest_name: str) -> None:
     Raises
     ------
     FileExistsError
-        For a file, or a folder that is neither empty nor holds `manifest_name`.
+        For a file, or a folder that is not empty and has no `manifest_name`, or files that this does not name.
     """
-    if not folder.exists() or (folder / manifest_name).is_file():
+    if not folder.exists():
         return
     if not folder.is_dir():
         raise FileExistsError(f"{folder} is a file; choose another place")
-    if any(folder.iterdir()):
-        raise FileExistsError(f"{folder} is not empty and has no {manifest_name}; it is not replaced")
+    manifest = folder / manifest_name
+    if not manifest.is_file():
+        if any(folder.iterdir()):
+            raise FileExistsError(f"{folder} is not empty and has no {manifest_name}; it is not replaced")
+        return
+    try:
+        known = {manifest_name, *json.loads(manifest.read_text(encoding="utf-8"))["files"]}
+    except (OSError, ValueError, TypeError, KeyError):
+        raise FileExistsError(
+            f"{folder} has a damaged {manifest_name}, so which of its files may be replaced is unknown; remove it yourself"
+        ) from None
+    foreign = sorted(
+        name
+        for path in folder.rglob("*")
+        if not path.is_dir() and (name := path.relative_to(folder).as_posix()) not in known
+    )
+    if foreign:
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        raise FileExistsError(f"{folder} has other files too: {foreign[0]}{more}; move them away, or choose another place")
 
 
 def _digest(manifest: dict[str, Any]) -> str:

@@ -319,7 +319,10 @@ _FIELDS = tuple(field.name for field in fields(Model))
 def _price(name: str, field: str, value: Any) -> float:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"model {name!r}: {field} is {value!r}, expected money per token, a number")
-    price = float(value)
+    try:
+        price = float(value)
+    except OverflowError:
+        price = math.inf
     if not 0 <= price < math.inf:
         raise ValueError(f"model {name!r}: {field} is {value!r}, expected a finite number >= 0")
     return price
@@ -332,8 +335,8 @@ def _count(name: str, field: str, value: Any) -> int:
         count = operator.index(value)
     except TypeError:
         raise TypeError(f"model {name!r}: {field} is {value!r}, expected an integer or None") from None
-    if count < 0:
-        raise ValueError(f"model {name!r}: {field} is {count}, expected an integer >= 0 or None")
+    if not 0 <= count < 2**63:
+        raise ValueError(f"model {name!r}: {field} is {count}, expected an integer >= 0 and below 2**63, or None")
     return count
 
 

@@ -258,6 +258,8 @@ def _number(name: str, value: object, expected: str) -> float:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise TypeError(f"{name} is {value!r}, expected {expected}") from None
+    except OverflowError:
+        raise ValueError(f"{name} is a whole number beyond float64, expected {expected}") from None
     if math.isnan(number):
         raise ValueError(f"{name} is nan, expected {expected}")
     return number
@@ -296,7 +298,7 @@ def _whole_numbers(value: Caps) -> NDArray[np.float64] | None:
         return None
     try:
         limits = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     # Also false for negative numbers, and for NaN, which is what None becomes.
     whole = np.floor(np.abs(limits)) == limits

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnirouter.problem import Problem
-from omnirouter.resources import Resource
+from omnirouter.resources import Resource, as_array
 
 __all__ = ["describe_problem", "read_array", "read_problem"]
 
@@ -42,12 +42,14 @@ def read_problem(path: Path) -> Problem:
     _check_keys(f"{path}", data, KEYS, ("acc", "cost"))
     folder = path.parent
     limits = {name: data.get(name) for name in ("budget", "min_accuracy", "objective")}
-    allowed = data.get("allowed")
+    allowed, resources = data.get("allowed"), data.get("resources", [])
+    if not isinstance(resources, list):
+        raise ValueError(f"{path}: resources is {resources!r}, expected a list of objects")
     return Problem(
         _array(folder, "acc", data["acc"]),
         _array(folder, "cost", data["cost"]),
         data.get("caps"),
-        resources=[_resource(path, at, entry) for at, entry in enumerate(data.get("resources", ()))],
+        resources=[_resource(path, at, entry) for at, entry in enumerate(resources)],
         allowed=None if allowed is None else _array(folder, "allowed", allowed),
         **limits,
     )
@@ -94,7 +96,7 @@ def _array(folder: Path, name: str, value: Any) -> NDArray[Any]:
         return read_array(folder / value)
     if not isinstance(value, list):
         raise ValueError(f"{name} is {value!r}, expected the name of a .npy file or a list")
-    return np.asarray(value)
+    return as_array(name, value)
 
 
 def _check_keys(where: str, data: Any, known: tuple[str, ...], needed: tuple[str, ...]) -> None:

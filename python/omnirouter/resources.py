@@ -223,6 +223,8 @@ def _vector(name: str, value: Any) -> NDArray[np.float64]:
         array = np.atleast_1d(np.asarray(value, dtype=np.float64))
     except (TypeError, ValueError):
         raise TypeError(f"{name} is {value!r}, expected numbers") from None
+    except OverflowError:
+        raise ValueError(f"{name} holds a whole number beyond float64, expected numbers") from None
     if array.ndim != 1 or not array.size or np.isnan(array).any():
         raise ValueError(f"{name} is {value!r}, expected one number or a vector of numbers, not NaN")
     return array

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from omnirouter import __version__
 from omnirouter.confidence import Assurance, check_confidence, solve_confidently
 from omnirouter.duals import Duals
 from omnirouter.errors import OmniRouterError, RouterError
+from omnirouter.fingerprints import fingerprints
 from omnirouter.folder import read_folder, write_folder
 from omnirouter.outcomes import Outcomes
 from omnirouter.pool import Model, Pool
@@ -33,6 +35,7 @@ from omnirouter.solver import Callback, solve
 __all__ = ["Router", "Routing"]
 
 MANIFEST = "router.json"
+LEARNED_FROM = "learned_from.npy"
 FORMAT = 2
 TICK = 1e-6  # seconds that a solve gets at least, where others have used the time
 
@@ -48,6 +51,8 @@ class Router:
         The models with their caps, in the order of the predictor's models.
     reliability : Reliability, optional
         What is known of the predictor's errors, for intervals, expectations and `confidence`.
+    learned_from : (k,) uint64, optional
+        `fingerprints` of the prompts of the history, so that `evaluate` does not judge by them.
 
     Attributes
     ----------
@@ -55,18 +60,25 @@ class Router:
     pool : Pool or None
     reliability : Reliability or None
         None where the history had one prompt only, so that nothing could be held out.
+    learned_from : (k,) uint64 or None
+        None where it is not known.
     prices : BatchPrices or None
         From the last batch that got a plan; what `route_one` goes by.
     """
 
     def __init__(
-        self, predictor: LearnedPredictor, pool: Pool | None = None, reliability: Reliability | None = None
+        self,
+        predictor: LearnedPredictor,
+        pool: Pool | None = None,
+        reliability: Reliability | None = None,
+        learned_from: NDArray[np.uint64] | None = None,
     ) -> None:
         if pool is not None and pool.names != predictor.models:
             raise ValueError(f"pool has the models {pool.names}, expected those of the predictor, {predictor.models}")
         self.predictor = predictor
         self.pool = pool
         self.reliability = reliability
+        self.learned_from = learned_from
         self.prices: BatchPrices | None = None
 
     @classmethod
@@ -117,7 +129,8 @@ class Router:
         history = History.of(outcomes, pool, opened, progress=progress)
         predictor.fit_history(history, opened)
         several = len(np.unique(history.prompt_numbers)) > 1
-        return cls(predictor, pool, Reliability.learn(predictor, history) if several else None)
+        reliability = Reliability.learn(predictor, history) if several else None
+        return cls(predictor, pool, reliability, np.unique(fingerprints(outcomes.prompts)))
 
     def add_model(self, outcomes: Outcomes, model: Model | None = None, *, progress: Progress | None = None) -> None:
         """Add a model from outcomes of its own, few or many, without learning anew of the others.
@@ -163,6 +176,8 @@ class Router:
         if self.reliability is not None:
             self.reliability = self.reliability.with_model(self.predictor, history)
         self.predictor.add_model(history)
+        if self.learned_from is not None:
+            self.learned_from = np.union1d(self.learned_from, fingerprints(outcomes.prompts))
         if self.pool is not None and model is not None:
             self.pool = Pool([*self.pool, model])
         self.prices = None
@@ -309,16 +324,16 @@ class Router:
         Raises
         ------
         RouterError
-            When no batch got a plan yet, or its plan paid a price for resources other than money, accuracy
-            and caps.
+            When no batch got a plan yet, or its plan paid a price for a resource whose usage is given per query or per
+            group, so that the use by one more prompt is not known.
         """
         prices = self.prices
         if prices is None:
             raise RouterError("there are no prices to route one prompt by; route a batch first")
-        if prices.other_resources:
+        if prices.unknown:
             raise RouterError(
-                f"the last batch was limited by the resource {prices.other_resources[0]!r}, whose use by one "
-                "more prompt is unknown; route prompts in batches, or route a batch without it first"
+                f"the last batch was limited by the resource {prices.unknown[0]!r}, whose use by one more prompt is "
+                "unknown, as it is given per query or per group; route prompts in batches, or route a batch without it first"
             )
         prediction = self.predictor.predict([prompt])
         return self.models[prices.best_model(prediction.acc[0], prediction.cost[0])]
@@ -336,6 +351,8 @@ class Router:
         """
 
         def write(fresh: Path) -> dict[str, Any]:
+            if self.learned_from is not None:
+                np.save(fresh / LEARNED_FROM, self.learned_from)
             return {
                 "format": FORMAT,
                 "omnirouter": __version__,
@@ -357,14 +374,18 @@ class Router:
         folder : str or Path
             What `save` wrote. Arrays are memory-mapped.
         threads : int, default 0
-            Threads of the encoder; 0 uses all cores.
+            Threads of the encoder; 0 uses all cores, and so does a number above theirs.
 
         Raises
         ------
+        ValueError
+            For a negative number of threads.
         RouterError
             When this is not a router folder, a version of OmniRouter with another format wrote it, or a file
             is missing or has changed.
         """
+        if threads < 0:
+            raise ValueError(f"threads is {threads}, expected 0 (all) or more")
         manifest = read_folder(folder, MANIFEST, "router", FORMAT)
         if manifest["format"] < FORMAT:
             raise RouterError(
@@ -376,6 +397,8 @@ class Router:
             saved = manifest["reliability"]
             reliability = None if saved is None else Reliability.load(Path(folder), saved)
             router = cls(load_predictor(folder, manifest["predictor"], pool, threads=threads), pool, reliability)
+            if LEARNED_FROM in manifest["files"]:
+                router.learned_from = np.load(Path(folder) / LEARNED_FROM)
             prices = manifest["prices"]
             router.prices = None if prices is None else BatchPrices.from_dict(prices)
         except ImportError:
@@ -407,7 +430,16 @@ class Router:
             given = list(np.asarray(caps, dtype=object).ravel())
             if len(given) != m:
                 raise ValueError(f"caps has {len(given)} entries, expected n_models = {m}")
-        for name, cap in zip(self.models, given, strict=True):
-            if cap is not None and not float(cap) >= 0:
-                raise ValueError(f"caps has {cap!r} for the model {name!r}, expected a number of at least 0 or None")
-        return np.minimum(limits, [np.inf if cap is None else float(cap) for cap in given])
+        numbers = [_cap(name, cap) for name, cap in zip(self.models, given, strict=True)]
+        return np.minimum(limits, numbers)
+
+
+def _cap(name: str, cap: Any) -> float:
+    """Most queries of one model; infinity for None."""
+    try:
+        number = math.inf if cap is None else float(cap)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not (number == math.inf or (number >= 0 and number == math.floor(number))):
+        raise ValueError(f"caps has {cap!r} for the model {name!r}, expected a whole number of at least 0 or None")
+    return number

@@ -236,7 +236,10 @@ def run(
 def _real(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} is {value!r}, expected a number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} is a whole number beyond float64, expected a number") from None
 
 
 def _whole(name: str, value: Any) -> int:

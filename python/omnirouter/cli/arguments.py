@@ -54,6 +54,13 @@ def _in_a_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows the defaults that are values."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False, []) else super()._get_help_string(action)
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, like every other error."""
 
@@ -72,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
             help=words,
             description=f"{words[0].upper()}{words[1:]}.",
             epilog=f"example: omnirouter {example}",
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=_Help,
         )
         command.set_defaults(run=run)
         return command

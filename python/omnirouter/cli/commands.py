@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from omnirouter.cli import report
-from omnirouter.cli.files import check_folder, check_target, write_table
+from omnirouter.cli.files import check_folder, check_replaced, check_target, write_table
 from omnirouter.curve import frontier as solve_frontier
 from omnirouter.evaluation import evaluate as evaluate_routing
 from omnirouter.evaluation.report import REPORT
@@ -36,7 +36,7 @@ LIMITS = ("budget", "min_accuracy", "objective")
 def solve(arguments: argparse.Namespace) -> bool:
     """``omnirouter solve``."""
     check_target(arguments.out, (".npy", ".csv", ".json"))
-    check_target(arguments.save_problem, (".json",))
+    check_target(arguments.save_problem, (".json",), "--save-problem")
     problem = _problem(arguments)
     settings = {name: getattr(arguments, name) for name in ("rel_gap", "time_limit", "threads")}
     with report.solving(quiet=arguments.json) as callback:
@@ -99,7 +99,7 @@ def verify(arguments: argparse.Namespace) -> bool:
 
 def fit(arguments: argparse.Namespace) -> bool:
     """``omnirouter fit``."""
-    check_folder(arguments.out, (MANIFEST,))
+    check_replaced(arguments.out, MANIFEST)
     if arguments.pool is not None and arguments.prices is not None:
         raise ValueError("--pool and --prices are both given, expected one of them")
     outcomes = Outcomes.read(arguments.history)
@@ -113,15 +113,22 @@ def fit(arguments: argparse.Namespace) -> bool:
     with report.progress("embedding", quiet=arguments.json) as progress:
         router = Router.fit(outcomes, pool, predictor=arguments.predictor, encoder=arguments.encoder, progress=progress)
     router.save(arguments.out)
+    sources = zip(router.models, router.predictor.cost_source_, strict=True)
+    unpriced = [] if pool is None else [name for name, source in sources if source == "logged"]
     if arguments.json:
         summary = {"router": str(arguments.out), "queries": len(outcomes), "models": list(router.models)}
         if router.reliability is not None:
             summary["calibration"] = router.reliability.report.to_dict()
+        if unpriced:
+            summary["unpriced"] = unpriced
         print(json.dumps(summary))
     else:
         print(outcomes.describe())
         if router.reliability is not None:
             print(router.reliability.report)
+        if unpriced:
+            names = ", ".join(unpriced)
+            print(f"the pool's prices are not used for {names}: their output tokens are unknown, the logged cost counts")
         print(f"router for {len(router.models)} models written to {arguments.out}")
     return True
 
@@ -153,7 +160,7 @@ def route(arguments: argparse.Namespace) -> bool:
 
 def evaluate(arguments: argparse.Namespace) -> bool:
     """``omnirouter evaluate``."""
-    check_folder(arguments.out, (REPORT,))
+    check_replaced(arguments.out, REPORT)
     outcomes = Outcomes.read(arguments.outcomes)
     router = None if arguments.router is None else Router.load(arguments.router)
     pool = None if arguments.pool is None else Pool.read(arguments.pool)
@@ -167,6 +174,7 @@ def evaluate(arguments: argparse.Namespace) -> bool:
             points=arguments.points,
             resamples=arguments.resamples,
             seed=arguments.seed,
+            name=arguments.outcomes.name,
             progress=progress,
         )
     files = found.write(arguments.out)
@@ -180,7 +188,7 @@ def evaluate(arguments: argparse.Namespace) -> bool:
 
 def export_encoder(arguments: argparse.Namespace) -> bool:
     """``omnirouter export-encoder``."""
-    check_folder(arguments.out, (EXPORT_FILE,))
+    check_replaced(arguments.out, EXPORT_FILE)
     with report.progress("exporting", quiet=arguments.json) as progress:
         made = export(arguments.model, arguments.out, int8=arguments.int8, progress=progress)
     print(json.dumps(made.to_dict()) if arguments.json else made.in_words())
@@ -189,7 +197,7 @@ def export_encoder(arguments: argparse.Namespace) -> bool:
 
 def finetune_encoder(arguments: argparse.Namespace) -> bool:
     """``omnirouter finetune-encoder``."""
-    check_folder(arguments.out, (EXPORT_FILE,))
+    check_replaced(arguments.out, EXPORT_FILE)
     outcomes = Outcomes.read(arguments.history)
     if arguments.split is not None:
         outcomes = outcomes.select(split=arguments.split)

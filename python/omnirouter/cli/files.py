@@ -10,38 +10,48 @@ from pathlib import Path
 from typing import Any
 
 from omnirouter.extras import require
+from omnirouter.folder import check_replaceable
 
-__all__ = ["check_folder", "check_target", "write_table"]
+__all__ = ["check_folder", "check_replaced", "check_target", "write_table"]
 
 
-def check_target(path: Path | None, suffixes: Sequence[str]) -> None:
+def check_target(path: Path | None, suffixes: Sequence[str], argument: str = "--out") -> None:
     """Refuse a target that cannot be written, before any work is done."""
     if path is None:
         return
     if path.suffix not in suffixes:
-        raise ValueError(f"--out is {path}, expected a name ending in {', '.join(suffixes)}")
+        raise ValueError(f"{argument} is {path}, expected a name ending in {', '.join(suffixes)}")
     if path.is_dir():
-        raise ValueError(f"--out is {path}, which is a folder, expected a file")
-    _check_parent(path)
+        raise ValueError(f"{argument} is {path}, which is a folder, expected a file")
+    _check_parent(path, argument)
+
+
+def check_replaced(path: Path, manifest_name: str) -> None:
+    """Refuse a folder that `omnirouter.folder.write_folder` would not replace, before any work is done."""
+    check_folder(path, (manifest_name,))
+    try:
+        check_replaceable(path, manifest_name)
+    except FileExistsError as error:
+        raise ValueError(f"--out: {error}") from None
 
 
 def check_folder(path: Path, contents: Sequence[str]) -> None:
-    """Refuse a folder to write that is in use for something else, before any work is done.
+    """Refuse a folder to write into that is in use for something else, before any work is done.
 
     It may be new, empty, or hold one of the files named in `contents`.
     """
-    _check_parent(path)
+    _check_parent(path, "--out")
     if path.exists() and not path.is_dir():
         raise ValueError(f"--out is {path}, which is a file, expected a folder")
     if path.is_dir() and any(path.iterdir()) and not any((path / name).is_file() for name in contents):
         raise ValueError(f"--out is {path}, a folder with other files in it, expected a new or empty one")
 
 
-def _check_parent(path: Path) -> None:
+def _check_parent(path: Path, argument: str) -> None:
     if not path.parent.is_dir():
-        raise ValueError(f"--out is {path}, but the folder {path.parent} does not exist")
+        raise ValueError(f"{argument} is {path}, but the folder {path.parent} does not exist")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise ValueError(f"--out is {path}, but the folder {path.parent} cannot be written to")
+        raise ValueError(f"{argument} is {path}, but the folder {path.parent} cannot be written to")
 
 
 def write_table(path: Path, suffix: str, columns: Mapping[str, list[Any]]) -> None:

@@ -184,7 +184,7 @@ def helps_most(solution: Solution, models: Sequence[str], ranges: Sequence[Price
 def _range_in_words(found: PriceRange | None) -> str:
     if found is None or math.isnan(found.low) or math.isnan(found.high):
         return ""
-    return f"; within 10% of that from {found.low:.4g} to {found.high:.4g}"
+    return f"; that price holds, within 10%, for limits from {found.low:.4g} to {found.high:.4g}"
 
 
 def show_evaluation(found: Report) -> None:

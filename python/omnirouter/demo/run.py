@@ -62,6 +62,8 @@ def run(out: Path, *, n_queries: int = 1000, seed: int = 0, quiet: bool = False)
     """
     if n_queries < 10:
         raise ValueError(f"queries is {n_queries}, expected at least 10")
+    if seed < 0:
+        raise ValueError(f"seed is {seed}, expected a whole number >= 0")
     history, batch = simulate(HISTORY, seed), simulate(n_queries, seed + 1)
     assert batch.cost is not None
     with progress("embedding", quiet=quiet) as bar:

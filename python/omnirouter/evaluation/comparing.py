@@ -122,7 +122,7 @@ def compare(
     single = Curve(f"best single model ({exam.models[judge.best]})", judge.best_cost[:, None], judge.best_accuracy[:, None])
     differences.append(judge.difference(curves[0], single, 1.0))
     scenarios = (
-        ("each model at most 1.5 n / m queries", capacity.even_caps(*exam.acc.shape)),
+        ("each model at most 1.5 times an even share of the queries", capacity.even_caps(*exam.acc.shape)),
         ("rate limits in inverse proportion to the root of cost", capacity.rate_caps(exam.cost)),
     )
     return {

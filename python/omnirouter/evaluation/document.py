@@ -57,12 +57,17 @@ def document(report: Report, captions: Mapping[str, str] | None = None, missing:
 def summary(report: Report, missing: str = "") -> list[Block]:
     """What was done, what a reader must know, and the verdicts."""
     data = report.data
+    learned = f"Learned from {data.train:,} queries (split 'train')"
+    if report.subject == "router":
+        learned = f"The given router was fitted elsewhere, what it is compared with {learned[0].lower()}{learned[1:]}"
+    name = f"Outcomes: {data.name}. " if data.name else ""
     blocks: list[Block] = [
         Heading(1, f"Evaluation of {report.subject} on {len(data.models)} models"),
         Paragraph(
-            f"Learned from {data.train:,} queries, judged on {data.judged:,} others. Accuracy and cost are realised: "
+            f"{name}{learned}, judged on {data.judged:,} others (split 'test'). Accuracy and cost are realised: "
             "looked up in outcomes that were not learned from; columns of predictions say so. In brackets: 95 % intervals "
-            f"from {data.resamples:,} bootstrap resamples of the judged queries (seed {data.seed})."
+            f"from {data.resamples:,} bootstrap resamples of the judged queries (seed {data.seed}); they "
+            "say what other test queries would show, not what another train split would."
         ),
     ]
     notes = (*report.notes, *((missing,) if missing else ()))
@@ -73,6 +78,9 @@ def summary(report: Report, missing: str = "") -> list[Block]:
 
 def _verdicts(report: Report) -> Iterator[Block]:
     yield Heading(2, f"Is {report.subject} better, at the same spend?" if report.methods else f"Is {report.subject} better?")
+    compared = [own.predictor for own in report.scores] + [method.name for method in report.methods]
+    compared += [name for name, _ in report.argmax]
+    meanings = Items(tuple(f"{name}: {METHODS[name]}" for name in dict.fromkeys(compared) if name in METHODS))
     if report.argmax:
         found = tuple((name, interval(accuracy)) for name, accuracy in report.argmax)
         yield Paragraph("Accuracy when every query goes to the model that is predicted to be the most accurate on it:")
@@ -81,6 +89,7 @@ def _verdicts(report: Report) -> Iterator[Block]:
             ("predictor", "less", "difference", "verdict"),
             tuple((d.method, d.against, signed(d.difference), d.verdict) for d in report.differences),
         )
+        yield meanings
         return
     yield Paragraph(
         f"Accuracy of {report.subject} less that of the other, at shares of what the best single model "
@@ -94,6 +103,7 @@ def _verdicts(report: Report) -> Iterator[Block]:
         own = [at.get(share) for share in (*report.shares, None)]
         rows.append((other, *("" if d is None else _judged(d) for d in own)))
     yield Table((f"{report.subject} less", *(f"at {share:.0%}" for share in report.shares), "hull area"), tuple(rows))
+    yield meanings
 
 
 def _judged(difference: Difference) -> str:
@@ -124,7 +134,6 @@ def _curves(report: Report) -> Iterator[Block]:
         error = "–" if math.isnan(method.target_error.value) else f"{method.target_error.value:.1%}"
         rows.append((method.name, _share(method.cost_to_match), *(interval(value) for value in figures), error))
     yield Table(("method", *columns), tuple(rows), strong)
-    yield Items(tuple(f"{method.name}: {METHODS[method.name]}" for method in report.methods if method.name in METHODS))
 
 
 def _scores(report: Report) -> Iterator[Block]:

@@ -49,6 +49,7 @@ def evaluate(
     points: int = 24,
     resamples: int = 1000,
     seed: int = 0,
+    name: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Measure what routing is worth on outcomes that were not learned from.
@@ -62,8 +63,8 @@ def evaluate(
         With splits ``"train"`` and ``"test"``; without a split, a hash of the prompts with `seed` makes one. Data without
         costs gets accuracy figures only.
     router : Router, optional
-        The router in question, fitted elsewhere; it must not have seen the test split. Default: one fitted on the train
-        split.
+        The router in question, fitted elsewhere. Test queries that it has learned from are left out. Default: one fitted
+        on the train split.
     pool : Pool, optional
         The models to route to, and prices by which answers are charged where the outcomes know their tokens.
         Default: the router's pool, else all models, at logged costs. Its caps are not used; capacities are scenarios.
@@ -79,6 +80,8 @@ def evaluate(
         Bootstrap draws over the test queries, for the intervals.
     seed : int
         Of the draws, and of a split that has to be made.
+    name : str, optional
+        What the report calls the outcomes, such as the name of their file.
     progress : callable, optional
         Called as ``progress(done, total)`` after each fit and solve.
 
@@ -111,15 +114,17 @@ def evaluate(
     kinds = tuple(predictors) if predictors is not None else (tuple(KINDS) if router is None else ("knn",))
     if points < 2:
         raise ValueError(f"points is {points}, expected at least 2")
-    for name in kinds:
-        if name not in KINDS or kinds.count(name) > 1:
-            raise ValueError(f"predictors names {name!r}, expected some of {', '.join(KINDS)}, each once")
+    for kind in kinds:
+        if kind not in KINDS or kinds.count(kind) > 1:
+            raise ValueError(f"predictors names {kind!r}, expected some of {', '.join(KINDS)}, each once")
     if not kinds and router is None:
         raise ValueError("predictors is empty and there is no router, expected one of them")
+    if seed < 0:
+        raise ValueError(f"seed is {seed}, expected a whole number >= 0")
     if router is not None:
         pool = router.pool if pool is None else pool.select(router.models)
     names = router.models if router is not None else None if pool is None else pool.names
-    exam = set_exam(outcomes, names, pool, seed)
+    exam = set_exam(outcomes, names, pool, seed, None if router is None else router.learned_from)
     n_forecasts = len(kinds) + (router is not None)
     steps = _Steps(n_forecasts + (0 if exam.cost is None else steps_of(n_forecasts, points)), progress)
     kept = _encoder(encoder, router)
@@ -127,6 +132,8 @@ def evaluate(
     forecasts, notes = [], list(exam.notes)
     sample: Sample | None = None
     if router is not None:
+        if router.learned_from is None:
+            notes.append("It is not known what the router has learned from: that it has not seen the test split is trusted.")
         known = router.reliability
         forecasts.append(forecast("router", router.predictor, exam.test, None if known is None else known.record))
         own = forecast("router", router.predictor, exam.train)
@@ -142,7 +149,7 @@ def evaluate(
             steps()
     judged = [(own.name, own.acc) for own in forecasts] + [("model means", _model_means(exam))]
     every = Resamples(len(exam.test), resamples, seed)
-    scores = [score(name, exam.models, acc, exam.test.acc, every, forecasts[0].acc) for name, acc in judged]
+    scores = [score(who, exam.models, acc, exam.test.acc, every, forecasts[0].acc) for who, acc in judged]
     draws = Resamples(len(exam.rows), resamples, seed)
     data = Data(
         train=len(exam.train),
@@ -152,6 +159,7 @@ def evaluate(
         has_cost=exam.cost is not None,
         resamples=resamples,
         seed=seed,
+        name=name,
     )
     forecasts = [own.of(exam.rows) for own in forecasts]
     if exam.cost is None:

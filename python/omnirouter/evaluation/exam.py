@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from omnirouter.fingerprints import fingerprints
 from omnirouter.outcomes import Outcomes
 from omnirouter.pool import Pool
 
@@ -70,7 +71,13 @@ def hash_split(prompts: Sequence[str], seed: int, share: float = TRAIN_SHARE) ->
     return tuple(part(prompt) for prompt in prompts)
 
 
-def set_exam(outcomes: Outcomes, models: Sequence[str] | None, pool: Pool | None, seed: int) -> Exam:
+def set_exam(
+    outcomes: Outcomes,
+    models: Sequence[str] | None,
+    pool: Pool | None,
+    seed: int,
+    learned_from: NDArray[np.uint64] | None = None,
+) -> Exam:
     """Divide outcomes into what is learned from and what is routed.
 
     Parameters
@@ -84,17 +91,23 @@ def set_exam(outcomes: Outcomes, models: Sequence[str] | None, pool: Pool | None
         Prices; a model whose input and output tokens are known is charged by them instead of its logged cost.
     seed : int
         Of the hash.
+    learned_from : (k,) uint64, optional
+        `fingerprints` of further prompts that were learned from. Test queries with a prompt of these, or of the train
+        split, are left out.
 
     Raises
     ------
     ValueError
-        For splits of other names, fewer than two models, a model without a known cost where others have one, or too few
-        test queries on which every model is observed.
+        For splits of other names, fewer than two models, a model without a known cost where others have one, a model that
+        the train split does not know, or too few test queries that were not learned from and on which every model is
+        observed.
     """
     notes: list[str] = []
     outcomes, note = _with_split(outcomes, seed)
     notes += note
-    outcomes = replace(outcomes, cost=_charged(outcomes, pool))
+    cost, note = _charged(outcomes, pool)
+    outcomes = replace(outcomes, cost=cost)
+    notes += note
     if models is None:
         models, note = _models_with_cost(outcomes)
         notes += note
@@ -107,6 +120,11 @@ def set_exam(outcomes: Outcomes, models: Sequence[str] | None, pool: Pool | None
     if outcomes.n_models < 2:
         raise ValueError(f"there is one model to route to, {outcomes.models[0]!r}, expected at least two")
     train, test = outcomes.select(split="train"), outcomes.select(split="test")
+    for j, name in enumerate(outcomes.models):
+        if not train.observed[:, j].any():
+            raise ValueError(f"model {name!r} has no observed score in the train split; leave it out")
+    test, note = _not_learned_from(train, test, learned_from)
+    notes += note
     if outcomes.cost is not None:
         for j, name in enumerate(outcomes.models):
             if np.isnan(outcomes.cost[:, j]).all():
@@ -143,20 +161,51 @@ def _with_split(outcomes: Outcomes, seed: int) -> tuple[Outcomes, list[str]]:
     return outcomes, []
 
 
-def _charged(outcomes: Outcomes, pool: Pool | None) -> NDArray[np.float64] | None:
-    """What each answer costs: by the pool's prices where a model's tokens are known, else as logged."""
+def _not_learned_from(
+    train: Outcomes, test: Outcomes, learned_from: NDArray[np.uint64] | None
+) -> tuple[Outcomes, list[str]]:
+    """Test queries whose prompt was not learned from, and a word on how many were."""
+    own = fingerprints(test.prompts)
+    again = np.isin(own, fingerprints(train.prompts))
+    given = np.zeros_like(again) if learned_from is None else np.isin(own, learned_from)
+    if given.all():
+        raise ValueError(
+            f"the router has learned from all {len(test):,} test queries, so nothing is left to judge it by; fit it on the "
+            "train split alone (fit --split train)"
+        )
+    notes = []
+    for seen, source in ((again, "also in the train split"), (given & ~again, "one that the router has learned from")):
+        if seen.any():
+            notes.append(f"{seen.sum():,} of {len(test):,} test queries are left out: their prompt is {source}.")
+    return test.take(~(again | given)), notes
+
+
+def _charged(outcomes: Outcomes, pool: Pool | None) -> tuple[NDArray[np.float64] | None, list[str]]:
+    """What each answer costs: by the pool's prices where a model's tokens are known, else as logged, and a word on that."""
     cost = None if outcomes.cost is None else outcomes.cost.copy()
-    if pool is None or outcomes.input_tokens is None or outcomes.output_tokens is None:
-        return cost
+    if pool is None:
+        return cost, []
+    if outcomes.input_tokens is None or outcomes.output_tokens is None:
+        return cost, [] if cost is None else _unpriced(pool.names)
     if cost is None:
         cost = np.full(outcomes.acc.shape, np.nan)
     columns = [_column(outcomes, name) for name in pool.names]
     cached = None if outcomes.cached_tokens is None else np.nan_to_num(outcomes.cached_tokens[:, columns])
     priced = pool.cost(outcomes.input_tokens[:, columns], outcomes.output_tokens[:, columns], cached)
-    for j, own in zip(columns, priced.T, strict=True):
-        if not np.isnan(own).all():
+    unknown: list[bool] = np.asarray(np.isnan(priced).all(axis=0)).tolist()
+    for j, own, lacks in zip(columns, priced.T, unknown, strict=True):
+        if not lacks:
             cost[:, j] = own
-    return cost
+    return cost, _unpriced([name for name, lacks in zip(pool.names, unknown, strict=True) if lacks])
+
+
+def _unpriced(names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    return [
+        f"The pool's prices are not used for {_some(names)}: their input and output tokens are unknown, what was logged is "
+        "charged."
+    ]
 
 
 def _column(outcomes: Outcomes, name: str) -> int:
@@ -177,11 +226,13 @@ def _models_with_cost(outcomes: Outcomes) -> tuple[tuple[str, ...], list[str]]:
 
 
 def _too_few(test: Outcomes, rows: int) -> str:
+    found = f"only {rows} of {len(test)} test queries have the outcome of every model, expected at least {LEAST_TEST}"
+    if rows == len(test):
+        return f"only {rows} test queries can be judged on, expected at least {LEAST_TEST}"
     holes = np.isnan(test.acc) if test.cost is None else np.isnan(test.acc) | np.isnan(test.cost)
     worst = int(holes.mean(axis=0).argmax())
     return (
-        f"only {rows} of {len(test)} test queries have the outcome of every model, expected at least {LEAST_TEST}: a "
-        "plan can be looked up only where its pairs were observed. Leave out models with holes (most: "
+        f"{found}: a plan can be looked up only where its pairs were observed. Leave out models with holes (most: "
         f"{test.models[worst]!r}, {holes[:, worst].mean():.0%} missing), or answer a sample of queries with every model"
     )
 

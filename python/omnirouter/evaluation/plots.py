@@ -37,8 +37,20 @@ PREDICTORS = (
     {"color": RED, "ls": "-", "lw": 1.3},
     {"color": SKY, "ls": "-", "lw": 1.3},
 )
+WORDS = {
+    "hybrid": "hybrid (neighbours and network)",
+    "knn": "knn (nearest past prompts)",
+    "network": "network (trained)",
+    "router": "router (the given one)",
+    "lambda-tuned": "lambda-tuned (rule per query:\nmost accuracy - λ·cost)",
+    "threshold": "threshold (rule per query:\ncheapest model above it)",
+    "zero router": "zero router (random mix of\nsingle models, in hindsight)",
+    "random": "random (model drawn)",
+    "hindsight": "hindsight (knows the outcomes)",
+}
 DPI = 150
 SHIFT = 0.003  # of accuracy, so that two marks for one floor do not hide each other
+CHARACTER = 6.0  # width of one in a model's name, in pixels at the figure's own 100 per inch
 BARS = 14  # models in a picture of capacities
 
 
@@ -80,17 +92,18 @@ def _looks(report: Report) -> dict[str, dict[str, Any]]:
 
 
 def _curve(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
-    figure = make(figsize=(9.0, 5.2), layout="constrained")
+    figure = make(figsize=(10.2, 5.4), layout="constrained")
     axes = figure.subplots()
     looks = _looks(report)
     for method in report.methods:
         spend, accuracy = _drawn(method, max(single.cost.value for single in report.singles))
-        axes.plot(spend, accuracy, label=method.name, zorder=3 if method.name == report.subject else 2, **looks[method.name])
+        order = 3 if method.name == report.subject else 2
+        axes.plot(spend, accuracy, label=WORDS.get(method.name, method.name), zorder=order, **looks[method.name])
     subject = report.method(report.subject)
     price = next(single.cost.value for single in report.singles if single.model == report.best_single)
     for k, (share, at) in enumerate(zip(report.shares, subject.accuracy_at, strict=True)):
         if not math.isnan(at.value):
-            below, above = at.value - at.low, at.high - at.value
+            below, above = max(at.value - at.low, 0.0), max(at.high - at.value, 0.0)
             label = f"{subject.name}, 95 % interval" if k == 0 else None
             axes.errorbar(
                 share * price, at.value, yerr=[[below], [above]], fmt="o", color=BLUE, ms=5, capsize=3, label=label
@@ -98,22 +111,25 @@ def _curve(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
     cost = np.array([single.cost.value for single in report.singles])
     mean = np.array([single.accuracy.value for single in report.singles])
     axes.plot(cost, mean, "x", color="black", ms=6, label="single models", zorder=4)
-    if cost.min() > 0:
+    if cost.max() > 10 * cost.min() > 0:  # else a logarithmic axis has hardly a tick
         axes.set_xscale("log")
         # Plain numbers: powers of ten as formulas need fonts that not every machine has.
         axes.xaxis.set_major_formatter(lambda value, _: money(value))
         axes.xaxis.set_minor_formatter("")
         axes.set_xlim(right=cost.max() * 3)
+    else:
+        axes.set_xlim(right=cost.max() + 0.3 * np.ptp(cost))
     # From the lowest curve up; single models far below it would only press the curves together.
     low = min(min(report.method(name).accuracy) for name in (report.subject, "zero router", "random", "hindsight"))
     high = max(report.method("hindsight").accuracy)
     room = max(high - low, 0.05)
     axes.set_ylim(low - 0.06 * room, high + 0.03 * room)
-    _name_singles(axes, report)
     axes.set_xlabel("realised cost per query (money of the outcomes or of the pool)")
     axes.set_ylabel("realised accuracy (mean over queries)")
     axes.grid(alpha=0.25)
     figure.legend(loc="outside right upper", frameon=False, fontsize=9)
+    figure.draw_without_rendering()  # from now on the axes stay where they are
+    _name_singles(axes, report)
     words = (
         "Realised accuracy against realised cost per query. Crosses: single models, named where they are on the hull "
         f"that random mixes reach (zero router). Dots: {report.subject} at "
@@ -136,17 +152,20 @@ def _drawn(method: Method, dearest: float) -> tuple[NDArray[np.float64], NDArray
 
 
 def _name_singles(axes: Any, report: Report) -> None:
-    """Names of the single models on the hull, below and right of their points, none upon another."""
+    """Names of the single models on the hull, below and right of their points (or left), none upon another."""
     hull = report.method("zero router")
-    named = {single.cost.value: single.model for single in report.singles}
+    # Of models that cost the same, the most accurate is on the hull.
+    named = {own.cost.value: own.model for own in sorted(report.singles, key=lambda own: own.accuracy.value)}
     height = 11.0  # of a line, in pixels at the figure's own 100 per inch
     lowest = np.inf
     for spend, accuracy in sorted(zip(hull.spend, hull.accuracy, strict=True), reverse=True):
         x, y = axes.transData.transform((spend, accuracy))
         lowest = min(y - 5.0, lowest - height)
-        at = axes.transData.inverted().transform((x + 7.0, lowest))
+        fits = x + 7.0 + CHARACTER * len(named[spend]) < axes.bbox.x1
+        at = axes.transData.inverted().transform((x + (7.0 if fits else -7.0), lowest))
         box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6}
-        axes.text(*at, named[spend], fontsize=7.5, ha="left", va="top", clip_on=True, bbox=box, zorder=2.5)
+        side = "left" if fits else "right"
+        axes.text(*at, named[spend], fontsize=7.5, ha=side, va="top", clip_on=True, bbox=box, zorder=2.5)
 
 
 def _calibration(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
@@ -215,7 +234,7 @@ def _targets(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
     return _png(figure), (
         "What was asked for and what came of it, with 95 % intervals. Left: realised over promised spend, in per cent. "
         f"Right: accuracy floors for {report.subject}; the distance between the black marks and the dots is what the "
-        "predictions promised too much."
+        "predictions were wrong by; dots below the line missed their floor."
     )
 
 
@@ -225,7 +244,7 @@ def _bars(axes: Any, at: list[float], targets: list[Target], scale: float, field
     below = np.array([value.value - value.low for value in values]) * scale
     above = np.array([value.high - value.value for value in values]) * scale
     if len(values):
-        axes.errorbar(at, middle, yerr=np.abs([below, above]), fmt="o", ms=5, capsize=3, lw=1.3, **looks)
+        axes.errorbar(at, middle, yerr=np.maximum([below, above], 0.0), fmt="o", ms=5, capsize=3, lw=1.3, **looks)
 
 
 def _capacity(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:

@@ -27,6 +27,8 @@ class Data:
     has_cost : bool
     resamples, seed : int
         Of the bootstrap; the seed also of a split that was made.
+    name : str or None
+        What the outcomes are called.
     """
 
     train: int
@@ -36,6 +38,7 @@ class Data:
     has_cost: bool
     resamples: int
     seed: int
+    name: str | None = None
 
 
 @dataclass(frozen=True)

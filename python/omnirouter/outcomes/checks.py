@@ -61,7 +61,7 @@ def frozen_matrix(name: str, values: ArrayLike, shape: tuple[int, int]) -> NDArr
     try:
         convert = np.asarray if share else np.array
         matrix = convert(values, dtype=np.float64, order="C")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(f"{name} is not a matrix of numbers: {error}") from error
     if matrix.shape != shape:
         raise ValueError(f"{name} has shape {matrix.shape}, expected (n_queries, n_models) = {shape}")

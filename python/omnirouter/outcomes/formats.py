@@ -150,6 +150,7 @@ def _open_csv(path: str | os.PathLike[str]) -> Table:
     except UnicodeDecodeError as error:
         raise OutcomesError(f"{source}: neither Parquet nor UTF-8 text ({error})") from error
     except (pa.ArrowException, csv.Error) as error:
-        raise OutcomesError(f"{source}: not a well-formed CSV file ({error})") from error
+        kind = "neither Parquet nor well-formed CSV" if source.endswith(".parquet") else "not a well-formed CSV file"
+        raise OutcomesError(f"{source}: {kind} ({error})") from error
     names = tuple(table.column_names)
     return Table(source, names, some_rows(source, table.num_rows), table.column)

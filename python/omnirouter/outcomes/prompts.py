@@ -94,7 +94,11 @@ def _lines(source: str) -> tuple[str, ...]:
     except UnicodeDecodeError as error:
         raise OutcomesError(f"{source}: not UTF-8 text ({error})") from error
     # Not splitlines(), which also cuts at characters that may stand inside a prompt, such as U+2028.
-    return tuple(line.removesuffix("\r") for line in text.rstrip().split("\n"))
+    lines = tuple(line.removesuffix("\r") for line in text.rstrip().split("\n"))
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            raise OutcomesError(f"{source}: line {number} is empty, expected one prompt per line")
+    return lines
 
 
 def _from_table(table: Table) -> Prompts:

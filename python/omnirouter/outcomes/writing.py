@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from omnirouter.extras import require
+from omnirouter.folder import naming
 from omnirouter.outcomes.base import Outcomes
 from omnirouter.outcomes.wide import LABELS, PREFIXES
 
@@ -29,8 +30,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     # Not tempfile: its files are readable by their owner only, and would stay so after the rename.
     part = target.with_name(f".{uuid.uuid4().hex}.part{target.suffix}")
     try:
-        yield part
-        os.replace(part, target)
+        with naming(target, part):
+            yield part
+            os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
 

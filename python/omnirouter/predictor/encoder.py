@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from itertools import chain
@@ -223,10 +224,11 @@ def _open_tokenizer(content: str, max_length: int) -> Any:
 
 
 def open_session(model: Path | bytes, threads: int) -> Any:
-    """Open a graph with onnxruntime on the CPU; 0 threads are all cores."""
+    """Open a graph with onnxruntime on the CPU; 0 threads are all cores, and more than there are cores are too."""
     runtime = require("onnxruntime", extra="predict")
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads
+    # It starts as many as it is told to, a million too.
+    options.intra_op_num_threads = min(threads, os.cpu_count() or 1)
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors only
     # Threads that spin between runs take the cores from the tokenizer and the neighbour search.

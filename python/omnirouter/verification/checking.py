@@ -51,7 +51,7 @@ def verify(problem: Problem, solution: Any, *, effort: int = 100_000) -> Verific
     TypeError
         The problem has no rows in memory.
     ValueError
-        The solution is not one for this shape of problem, so that nothing can be compared.
+        The solution is not one for this shape of problem, so that nothing can be compared; or `effort` is negative.
 
     Examples
     --------
@@ -66,6 +66,8 @@ def verify(problem: Problem, solution: Any, *, effort: int = 100_000) -> Verific
             f"problem is {type(problem).__name__}, expected Problem: the rows of an oracle are elsewhere, "
             "and a solution can be verified only where acc and cost are in memory"
         )
+    if effort < 0:
+        raise ValueError(f"effort is {effort}, expected a whole number >= 0")
     claim = Claim.of(solution)
     n, m = problem.acc.shape
     if claim.load.shape != (m,):

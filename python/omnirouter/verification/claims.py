@@ -61,12 +61,12 @@ class Claim:
             return cls(
                 status=str(read("status") if plain else read("status").value),
                 assignment=None if assignment is None else _whole_numbers("assignment", assignment),
-                objective=_number(read("objective"), math.nan),
-                bound=_number(read("bound"), math.nan),
-                dual_bound=_number(read("dual_bound"), math.nan),
-                gap=_number(read("gap"), math.inf),
-                spend=_number(read("spend"), math.nan),
-                accuracy=_number(read("accuracy"), math.nan),
+                objective=_number("objective", read("objective"), math.nan),
+                bound=_number("bound", read("bound"), math.nan),
+                dual_bound=_number("dual_bound", read("dual_bound"), math.nan),
+                gap=_number("gap", read("gap"), math.inf),
+                spend=_number("spend", read("spend"), math.nan),
+                accuracy=_number("accuracy", read("accuracy"), math.nan),
                 load=_whole_numbers("load", read("load")),
                 duals=read("duals") if plain else read("duals").to_dict(),
                 rel_gap=float((info["settings"] if plain else info.settings)["rel_gap"]),
@@ -78,8 +78,11 @@ class Claim:
             raise ValueError(f"the plan is not what Solution.to_dict gives: {error}") from None
 
 
-def _number(value: Any, absent: float) -> float:
-    return absent if value is None else float(value)
+def _number(name: str, value: Any, absent: float) -> float:
+    try:
+        return absent if value is None else float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"the plan's {name} is no number: {error}") from None
 
 
 def _whole_numbers(name: str, value: Any) -> NDArray[Any]:

@@ -144,13 +144,18 @@ def prices_of(problem: Problem, duals: Mapping[str, Any]) -> tuple[list[NDArray[
     Raises
     ------
     ValueError
-        There is not one number per limit.
+        They are no numbers, or not one per limit.
     """
     prices, findings = [], []
     for resource in problem.resources:
         name = resource.name
-        own = duals[name] if name in ("budget", "caps", "min_accuracy") else duals["resources"].get(name)
-        price = np.atleast_1d(np.asarray(np.nan if own is None else own, dtype=np.float64))
+        try:
+            own = duals[name] if name in ("budget", "caps", "min_accuracy") else duals["resources"].get(name)
+            price = np.atleast_1d(np.asarray(np.nan if own is None else own, dtype=np.float64))
+        except (KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
+            raise ValueError(
+                f"the plan has no prices for {name}, expected numbers as Duals.to_dict gives them: {error!r}"
+            ) from None
         if price.shape != resource.limit.shape:
             raise ValueError(f"the plan has {price.size} prices for {name}, expected {resource.limit.size}")
         if name == "min_accuracy":
