@@ -122,6 +122,17 @@ def test_any_pattern_of_holes_gives_finite_heads(h: int, m: int, f: int, holes: 
     assert ((predicted >= 0) & (predicted <= 1)).all()
 
 
+def test_few_observations_far_from_the_middle_do_not_make_heads_diverge() -> None:
+    """Intercept and weights of the rare model would both make up for the same residual."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(500, 20))
+    features[:20, 0] = 25.0
+    values = features[:, :1] + 0.1 * rng.normal(size=(500, 4))
+    values[20:, 3] = np.nan
+    for heads in (fit_linear_heads(Basis.of(features), values), fit_logistic_heads(Basis.of(features), sigmoid(values))):
+        assert np.abs(heads.weights).max() < 10
+
+
 def test_heads_repeat_to_the_last_bit() -> None:
     features, eta = planted(300, 4, seed=0)
     one, same = fit_logistic_heads(Basis.of(features), sigmoid(eta)), fit_logistic_heads(Basis.of(features), sigmoid(eta))

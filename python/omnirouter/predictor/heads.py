@@ -107,7 +107,7 @@ def fit_logistic_heads(basis: Basis, acc: NDArray[np.floating]) -> Heads:
         derivative: NDArray[np.float64] = np.where(seen, score - sigmoid(eta), 0.0)
         return derivative
 
-    return _climb(basis, directions, slope, scale=scale, start=logit(mean), curvature=0.25, count=count)
+    return _climb(basis, directions, slope, scale=scale, start=logit(mean), curvature=0.25, seen=seen)
 
 
 def fit_linear_heads(basis: Basis, values: NDArray[np.floating]) -> Heads:
@@ -129,7 +129,7 @@ def fit_linear_heads(basis: Basis, values: NDArray[np.floating]) -> Heads:
         derivative: NDArray[np.float64] = np.where(seen, known - eta, 0.0) / scale**2
         return derivative
 
-    heads = _climb(basis, directions, slope, scale=scale, start=mean, curvature=1 / scale**2, count=count)
+    heads = _climb(basis, directions, slope, scale=scale, start=mean, curvature=1 / scale**2, seen=seen)
     return Heads(heads.weights, np.where(count > 0, heads.intercept, np.nan), heads.strength)
 
 
@@ -216,13 +216,19 @@ def _climb(
     scale: NDArray[np.float64],
     start: NDArray[np.float64],
     curvature: float | NDArray[np.float64],
-    count: NDArray[np.int64],
+    seen: NDArray[np.bool_],
 ) -> Heads:
-    """Maximise the penalised likelihood whose derivative by ``eta`` is `slope` and curvature at most `curvature`."""
+    """Maximise the penalised likelihood whose derivative by ``eta`` is `slope` and curvature at most `curvature`.
+
+    Weights and intercepts move at once. Where the features' mean over a model's few observations is far from 0 they
+    would do the same thing twice, so steps are shortened by the cosine between the two.
+    """
     rotation, square = directions.rotation, basis.singular**2
-    bound = float(np.max(curvature * scale**2))
+    count = np.maximum(seen.sum(axis=0), 1)
+    shorter = 1 + float(np.sqrt(((basis.left.T @ seen) ** 2).sum(axis=0) / count).max())
+    bound = float(np.max(curvature * scale**2)) * shorter
     penalty = directions.strength[None, :] / square[:, None]
-    steps = np.maximum(count, 1) * curvature
+    steps = count * curvature * shorter
     inner = ahead = np.zeros((len(square), len(scale)))
     intercept = intercept_ahead = start
     momentum = 1.0
