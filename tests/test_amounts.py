@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from omnirouter.predictor.amounts import Amounts, calibration_rows
+from omnirouter.predictor.amounts import Amounts, spread_rows
 
 
 def fit_amounts(values: np.ndarray, lengths: np.ndarray, by_length: bool = True) -> Amounts:
@@ -59,11 +59,11 @@ def test_a_single_observation_is_predicted_as_it_was() -> None:
     assert amounts.observed.tolist() == [True, False]
 
 
-def test_calibration_rows_reach_rare_models() -> None:
+def test_spread_rows_reach_rare_models() -> None:
     observed = np.zeros((10_000, 2), dtype=bool)
     observed[:, 0] = True
     observed[[17, 23], 1] = True
-    rows = calibration_rows(observed)
+    rows = spread_rows(observed)
     assert {17, 23} <= set(rows.tolist())
     assert 4096 <= len(rows) <= 4096 + 256 + 2
     assert (np.diff(rows) > 0).all()

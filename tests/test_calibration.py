@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,17 @@ def test_calibration_undoes_what_is_wrong_with_each_model() -> None:
         assert (after < before).all()
     assert report.ece[0, 0] > 0.1
     assert (report.ece[:, 1] < 0.04).all()
+
+
+def test_a_model_that_was_never_observed_leaves_the_report_of_the_others() -> None:
+    acc, scores = simulate(200, 3)
+    scores[:, 1] = np.nan
+    report = CalibrationReport.of(("a", "b", "c"), acc, acc, scores)
+    assert np.isnan(report.ece[1]).all()
+    assert "nan" not in str(report)
+    told = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert told["b"] == {"observed": 0, "log_loss": [None, None], "brier": [None, None], "ece": [None, None]}
+    np.testing.assert_array_equal(CalibrationReport.from_dict(told).ece, report.ece)
 
 
 def test_calibration_keeps_the_order_of_queries_even_against_the_data() -> None:

@@ -103,6 +103,18 @@ def test_models_that_cost_nothing_are_expected_to_cost_nothing() -> None:
     assert expected.most_spend(0.9) == 0
 
 
+def test_a_history_decided_for_free_does_not_make_dear_answers_certain() -> None:
+    rng = np.random.default_rng(0)
+    acc = np.tile([0.9, 0.5], (200, 1))  # the model that is free is the best on all of the history
+    cost, paid = np.tile([0.0, 1.0], (200, 1)), np.column_stack([np.zeros(200), 2 * rng.lognormal(0, 0.5, 200)])
+    record = TrackRecord.of(acc, cost, acc, paid)
+    solution = omnirouter.solve(np.tile([0.1, 0.8], (50, 1)), cost[:50])  # and on none of the batch
+    expected = record.expect(solution)
+    assert solution.spend == 50
+    assert expected.spend.expected > 80
+    assert expected.most_spend(0.9) > expected.spend.expected + 1
+
+
 def test_a_long_history_is_thinned() -> None:
     column = np.linspace(0, 1, 50_000)[:, None]
     record = TrackRecord.of(column, column, column, column)
@@ -201,6 +213,22 @@ def test_a_search_that_is_ended_says_that_its_plan_does_not_keep_the_limit() -> 
     assert assurance.n_solves == 1
     assert not assurance.kept
     assert "the plan does not keep that, the search was ended" in assurance.in_words()
+
+
+def test_a_search_that_is_ended_without_a_plan_does_not_say_that_there_is_none() -> None:
+    rng = np.random.default_rng(0)
+    record = record_of(rng, 500)
+    acc, cost, _, _ = simulate(rng, 200)
+
+    def late(b: float | None, f: float | None) -> Solution:
+        return dataclasses.replace(omnirouter.solve(acc, cost, budget=b), status=Status.TIME_LIMIT, assignment=None)
+
+    solution, assurance = solve_confidently(late, record.expect, 80.0, None, 0.9)
+    assert solution.assignment is None
+    assert assurance.ended
+    assert not assurance.kept
+    assert "no plan was found, the search was ended" in assurance.in_words()
+    assert "no plan meets" not in assurance.in_words()
 
 
 def test_predictions_without_room_are_refused() -> None:

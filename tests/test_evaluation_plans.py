@@ -101,6 +101,8 @@ def test_falling_back_is_what_happens_one_query_at_a_time(order: str) -> None:
 def test_caps_that_are_too_tight_are_refused() -> None:
     with pytest.raises(ValueError, match="caps allow 1 queries together, expected at least n_queries = 2"):
         fall_back(np.ones((2, 1)), np.array([1.0]), "arrival")
+    with pytest.raises(ValueError, match="caps allow 2 queries together, expected at least n_queries = 3"):
+        fall_back(np.ones((3, 2)), np.array([1.5, 1.5]), "arrival")
 
 
 def test_the_scenarios_have_room_for_all_queries() -> None:

@@ -10,6 +10,7 @@ from omnirouter.outcomes import Outcomes
 from omnirouter.pool import Model, Pool
 from omnirouter.predictor import Encoder, KnnPredictor, embedded_encoder, fold_numbers, out_of_fold
 from omnirouter.predictor.encoded import SURFACE, surface_features
+from omnirouter.router import Router
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +102,17 @@ def test_surface_features_count_kinds_of_bytes() -> None:
     shares = {name: row[name] * 6 for name in SURFACE[1:]}
     assert shares == pytest.approx({"digits": 1, "capitals": 1, "symbols": 1, "lines": 1, "other_bytes": 2})
     assert surface_features([""]).tolist() == [[0.0] * len(SURFACE)]
+
+
+@pytest.mark.parametrize("kind", ["knn", "network"])
+def test_a_rare_model_of_a_long_history_is_held_out_too(
+    encoder: Encoder, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("omnirouter.predictor.folds.HELD_ROWS", 10)
+    outcomes = simulate(60, seed=0)
+    acc = outcomes.acc.copy()
+    acc[[i for i in range(60) if i not in (7, 8, 9)], 2] = np.nan  # none of these is among the ten
+    router = Router.fit(Outcomes(outcomes.prompts, outcomes.models, acc, outcomes.cost), predictor=kind, encoder=encoder)
+    assert router.reliability is not None
+    assert router.reliability.report.count[2] == 3
+    assert np.isfinite(router.reliability.report.ece).all()

@@ -98,12 +98,22 @@ def test_held_out_predictions_do_not_use_their_own_outcome(n: int) -> None:
     scores = np.zeros(n)
     flipped = scores.copy()
     flipped[0] = 1.0
-    once = Newcomer.held_out(known, scores, known.cost[:, 0], None)
-    again = Newcomer.held_out(known, flipped, known.cost[:, 0], None)
+    once = Newcomer.held_out(known, scores, known.cost[:, 0], None, np.arange(n))
+    again = Newcomer.held_out(known, flipped, known.cost[:, 0], None, np.arange(n))
     if n > 1:
         assert once.acc[0, 0] == again.acc[0, 0]
         assert once.acc[1, 0] != again.acc[1, 0]
     assert once.acc.shape == (n, 1)
+
+
+def test_equal_prompts_are_held_out_together() -> None:
+    known, _ = simulated(12, 3)
+    numbers = np.repeat(np.arange(6), 2)  # each prompt twice
+    flipped = np.where(numbers == 2, 1.0, 0.0)
+    once = Newcomer.held_out(known, np.zeros(12), known.cost[:, 0], None, numbers)
+    again = Newcomer.held_out(known, flipped, known.cost[:, 0], None, numbers)
+    np.testing.assert_array_equal(once.acc[numbers == 2], again.acc[numbers == 2])
+    assert (once.acc[numbers == 3] != again.acc[numbers == 3]).all()
 
 
 # The router

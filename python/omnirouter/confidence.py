@@ -51,8 +51,10 @@ class Assurance:
     n_solves : int
         Problems solved on the way.
     kept : bool
-        Whether there is a plan that keeps what was asked with this confidence. False with a plan: time ran out, or a
-        callback stopped the search, before the limits were tight enough.
+        Whether there is a plan that keeps what was asked with this confidence.
+    ended : bool
+        Whether time ran out, or a callback stopped the search, before it was known if such a plan exists. There may be
+        one that does not keep what was asked.
     """
 
     confidence: float
@@ -61,6 +63,7 @@ class Assurance:
     expectation: Expectation | None
     n_solves: int
     kept: bool
+    ended: bool = False
 
     def in_words(self) -> str:
         """One sentence."""
@@ -75,9 +78,11 @@ class Assurance:
                 f"of {self.solved.min_accuracy:.4f}"
             )
         tail = ""
-        if not self.kept:
-            ended = "; the plan does not keep that, the search was ended"
-            tail = ", which no plan meets" if self.expectation is None else ended
+        if self.ended:
+            found = "no plan was found" if self.expectation is None else "the plan does not keep that"
+            tail = f"; {found}, the search was ended"
+        elif not self.kept:
+            tail = ", which no plan meets"
         return f"with confidence {self.confidence:g}, {' and '.join(parts)}{tail}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -85,6 +90,7 @@ class Assurance:
         return {
             "confidence": self.confidence,
             "kept": self.kept,
+            "ended": self.ended,
             "asked": {"budget": self.asked.budget, "min_accuracy": self.asked.min_accuracy},
             "solved": {"budget": self.solved.budget, "min_accuracy": self.solved.min_accuracy},
             "n_solves": self.n_solves,
@@ -153,7 +159,7 @@ def solve_confidently(
             failed = limits
         if solution.status in (Status.TIME_LIMIT, Status.STOPPED):
             if kept is None:
-                return solution, Assurance(confidence, asked, limits, expectation, n_solves, kept=False)
+                return solution, Assurance(confidence, asked, limits, expectation, n_solves, kept=False, ended=True)
             break
         if kept is not None:
             if kept[1].solved.near(failed):
@@ -170,7 +176,8 @@ def solve_confidently(
             f"no limit on predicted numbers was found that keeps the realised ones with confidence {confidence:g}; "
             "the predictions leave no room for it"
         )
-    return closed[0], Assurance(confidence, asked, closed[1], None, n_solves, kept=False)
+    ended = closed[0].status is not Status.INFEASIBLE
+    return closed[0], Assurance(confidence, asked, closed[1], None, n_solves, kept=False, ended=ended)
 
 
 def _tightened(limits: Limits, asked: Limits, over: float, under: float, *, hurry: float) -> Limits:

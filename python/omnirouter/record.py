@@ -129,13 +129,14 @@ class TrackRecord:
         """Say what a plan is expected to realise.
 
         For accuracy, with ``d = score - predicted`` over the decisions of the history for model j, `n_j` of them
-        observed, and ``D`` the mean of all models::
+        observed::
 
-            correction[j] = (sum d + 30 D) / (n_j + 30)
+            correction[j] = (sum d + 30 D) / (n_j + 30),   D = sum of d over all models / (sum of n + 30)
 
         and each query of the plan counts its predicted accuracy plus the correction of its model. For money the
-        same with ratios of sums. Variances are those of what is left, drawn to the common one alike. For money a
-        model's is at least that over all its pairs, as single dear answers may be missing among few decisions.
+        same with ratios of sums; where the decisions cost nothing, all known pairs of the history stand for them.
+        Variances are those of what is left, drawn to the common one alike. For money a model's is at least that over
+        all its pairs, as single dear answers may be missing among few decisions.
 
         Parameters
         ----------
@@ -178,10 +179,15 @@ def _observed(
     """Model, prediction and outcome of the decisions whose outcome is known, or of all known pairs if none is."""
     rows, models = decided
     if np.isnan(seen[rows, models]).all():
-        rows, models = np.nonzero(~np.isnan(seen) & ~np.isnan(predicted))
+        rows, models = _all_known(predicted, seen)
     known = ~np.isnan(seen[rows, models])
     rows, models = rows[known], models[known]
     return models, predicted[rows, models].astype(np.float64), seen[rows, models].astype(np.float64)
+
+
+def _all_known(predicted: NDArray[np.float32], seen: NDArray[np.float32]) -> Decided:
+    rows, models = np.nonzero(~np.isnan(seen) & ~np.isnan(predicted))
+    return rows, models
 
 
 def _accuracy(
@@ -223,6 +229,8 @@ def _spend(
 ) -> Total:
     m = cost.shape[1]
     models, expected, seen = _observed(cost, paid, decided)
+    if not (expected.any() and seen.any()):  # answers for free say nothing of those that are paid for
+        models, expected, seen = _observed(cost, paid, _all_known(cost, paid))
 
     def sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.bincount(models, weights=values, minlength=m).astype(np.float64)

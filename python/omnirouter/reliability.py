@@ -127,7 +127,7 @@ class Reliability:
             known.cost[:, :first],
             None if known.output_tokens is None else known.output_tokens[:, :first],
         )
-        newcomer, held = Newcomer.fit("", fitted, *observed), Newcomer.held_out(fitted, *observed)
+        newcomer, held = Newcomer.fit("", fitted, *observed), Newcomer.held_out(fitted, *observed, history.prompt_numbers)
         record = self.record
         past = Expected(record.acc[:, :first].astype(np.float64), record.cost[:, :first].astype(np.float64))
         before = newcomer.expect(past)

@@ -48,7 +48,7 @@ def fall_back(utility: Array, caps: Array, order: Order) -> NDArray[np.int64]:
     utility : (n, m) float64
         What each model is worth on each query, as ``acc - multiplier * cost``.
     caps : (m,) float64
-        Most queries per model; together at least n.
+        Most queries per model, whole ones; together at least n.
     order : {"arrival", "best first"}
         Queries in the order of the rows; or the pair with the most utility first, among all queries that wait and models
         with room.
@@ -67,9 +67,9 @@ def fall_back(utility: Array, caps: Array, order: Order) -> NDArray[np.int64]:
     [1, 0]
     """
     n, m = utility.shape
-    if caps.sum() < n:
-        raise ValueError(f"caps allow {caps.sum():g} queries together, expected at least n_queries = {n}")
     room = np.minimum(caps, n).astype(np.int64)
+    if room.sum() < n:
+        raise ValueError(f"caps allow {room.sum()} queries together, expected at least n_queries = {n}")
     plan = np.full(n, -1, dtype=np.int64)
     waiting = np.arange(n)
     # Until the next model fills up, all get their first choice: one step per model that fills.

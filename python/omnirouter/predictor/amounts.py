@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from omnirouter.predictor.neighbours import shrunk_mean
 
-__all__ = ["Amounts", "calibration_rows", "column_mean", "ratios_to_lines", "scale_to_observed"]
+__all__ = ["Amounts", "column_mean", "ratios_to_lines", "scale_to_observed", "spread_rows"]
 
 OFFSET = 0.01  # added to an amount before its logarithm, in means of its model: logged zeros stay finite
 CALIBRATION_ROWS = 4096
@@ -106,20 +106,24 @@ class Amounts:
         return cls(**{field: arrays[f"{name}.{field}"] for field in cls.__dataclass_fields__})
 
 
-def calibration_rows(observed: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """History rows to calibrate on: 4,096 evenly spread, and up to 256 of every model, in ascending order.
+def spread_rows(
+    observed: NDArray[np.bool_], most: int = CALIBRATION_ROWS, per_model: int = CALIBRATION_PER_MODEL
+) -> NDArray[np.int64]:
+    """Rows of a history that stand for all: so many evenly spread, and up to so many of every model, in ascending order.
 
     Parameters
     ----------
     observed : (h, m) bool
-        Whether an amount was observed.
+        Whether something was observed.
+    most, per_model : int
+        How many rows; the defaults are those that amounts are calibrated on.
     """
     h = len(observed)
-    rows = [np.unique(np.linspace(0, h - 1, min(h, CALIBRATION_ROWS)).astype(np.int64))]
+    rows = [np.unique(np.linspace(0, h - 1, min(h, most)).astype(np.int64))]
     for column in observed.T:
         known = np.flatnonzero(column)
         if len(known):
-            spread = np.linspace(0, len(known) - 1, min(len(known), CALIBRATION_PER_MODEL)).astype(np.int64)
+            spread = np.linspace(0, len(known) - 1, min(len(known), per_model)).astype(np.int64)
             rows.append(known[spread])
     result: NDArray[np.int64] = np.unique(np.concatenate(rows))
     return result

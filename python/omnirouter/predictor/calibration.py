@@ -111,7 +111,7 @@ class CalibrationReport:
         Observed scores.
     log_loss, brier, ece : (m, 2) float64
         Before and after: mean of ``-s log p - (1 - s) log(1 - p)``, mean of ``(s - p)^2``, and the expected
-        calibration error (see `expected_calibration_error`).
+        calibration error (see `expected_calibration_error`). NaN for a model without an observed score.
     """
 
     models: tuple[str, ...]
@@ -137,24 +137,23 @@ class CalibrationReport:
 
     def __str__(self) -> str:
         """A line per measure: the mean over models, before and after, and the model that is worst after."""
+        judged = [name for name, count in zip(self.models, self.count, strict=True) if count]
         lines = []
         for words, values in (("log-loss", self.log_loss), ("Brier", self.brier), ("calibration error", self.ece)):
+            values = values[self.count > 0]
             worst = int(np.argmax(values[:, 1]))
             lines.append(
                 f"out of fold, {words}: {values[:, 0].mean():.4f}, calibrated {values[:, 1].mean():.4f} "
-                f"(mean over models; worst {self.models[worst]}, {values[worst, 1]:.4f})"
+                f"(mean over models; worst {judged[worst]}, {values[worst, 1]:.4f})"
             )
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data: per model ``observed``, and per measure ``[before, after]``."""
+        """Plain data: per model ``observed``, and per measure ``[before, after]``, null where nothing was observed."""
+        measures = {"log_loss": self.log_loss, "brier": self.brier, "ece": self.ece}
         return {
-            name: {
-                "observed": int(self.count[j]),
-                "log_loss": self.log_loss[j].tolist(),
-                "brier": self.brier[j].tolist(),
-                "ece": self.ece[j].tolist(),
-            }
+            name: {"observed": int(self.count[j])}
+            | {measure: values[j].tolist() if self.count[j] else [None, None] for measure, values in measures.items()}
             for j, name in enumerate(self.models)
         }
 
@@ -194,6 +193,8 @@ def expected_calibration_error(acc: NDArray[np.floating], scores: NDArray[np.flo
 
 def _measures(acc: NDArray[np.floating], scores: NDArray[np.floating]) -> tuple[float, float, float]:
     seen = ~np.isnan(scores)
+    if not seen.any():
+        return np.nan, np.nan, np.nan
     p, s = np.clip(acc[seen].astype(np.float64), EDGE, 1 - EDGE), scores[seen].astype(np.float64)
     log_loss = float(-(s * np.log(p) + (1 - s) * np.log(1 - p)).mean())
     return log_loss, float(((s - p) ** 2).mean()), expected_calibration_error(p, s)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from omnirouter.outcomes import Outcomes
 from omnirouter.pool import Pool
+from omnirouter.predictor.amounts import spread_rows
 from omnirouter.predictor.base import Progress
 from omnirouter.predictor.encoder import Encoder
 from omnirouter.predictor.history import History, pool_outcomes
@@ -19,6 +20,7 @@ from omnirouter.predictor.learned_parts import Expected, HeldOut
 __all__ = ["OutOfFold", "expect_out_of_fold", "fold_numbers", "hold_out", "out_of_fold"]
 
 HELD_ROWS = 20_000
+HELD_PER_MODEL = 256  # a model that was seen rarely is judged by all it has
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,9 +130,9 @@ def expect_out_of_fold(predictor: LearnedPredictor, history: History, encoder: E
 
 
 def hold_out(predictor: LearnedPredictor, history: History, encoder: Encoder) -> HeldOut:
-    """Out-of-fold predictions of a history, of 20,000 rows at most, evenly spread; others are learned from only."""
+    """Out-of-fold predictions of some 20,000 rows of a history (see `spread_rows`); others are learned from only."""
     fold = fold_numbers(history.prompt_numbers.tolist())
-    rows = np.unique(np.linspace(0, len(history) - 1, min(len(history), HELD_ROWS)).astype(np.int64))
+    rows = spread_rows(history.observed, HELD_ROWS, HELD_PER_MODEL)
     wanted = np.zeros(len(history), dtype=np.bool_)
     wanted[rows] = True
     return HeldOut(rows, _expect_held(predictor, history, encoder, fold, wanted))

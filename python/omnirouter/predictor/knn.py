@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from omnirouter.predictor.amounts import Amounts, calibration_rows
+from omnirouter.predictor.amounts import Amounts, spread_rows
 from omnirouter.predictor.costs import expected_cost
 from omnirouter.predictor.encoded import Encoded
 from omnirouter.predictor.encoder import Encoder
@@ -119,7 +119,7 @@ class KnnPredictor(LearnedPredictor):
     def _learn_amounts(self, history: History) -> None:
         self.amounts_: dict[str, Amounts] = {}
         known = [~np.isnan(matrix) for matrix in history.amounts.values()]
-        rows = calibration_rows(np.concatenate(known, axis=1))
+        rows = spread_rows(np.concatenate(known, axis=1))
         indices, similarity = _others(self.neighbours_, rows, self.k)
         weights = weights_of(similarity, self.sharpness) if indices.size else np.zeros(indices.shape)
         for name, matrix in history.amounts.items():

@@ -121,13 +121,17 @@ class Newcomer:
         scores: NDArray[np.floating],
         paid: NDArray[np.float64],
         written: NDArray[np.float64] | None,
+        prompt_numbers: NDArray[np.int64],
     ) -> Expected:
-        """Predictions (n, 1) of each outcome by a newcomer that has learned from the other folds' only."""
-        n = len(scores)
-        fold = np.arange(n) % FOLDS
+        """Predictions (n, 1) of each outcome by a newcomer that has learned from the other folds' only.
+
+        Rows of equal ``prompt_numbers`` (n,) share a fold. Where all are equal, nothing can be held out, and each is
+        predicted with its own outcome known.
+        """
+        fold = np.unique(prompt_numbers, return_inverse=True)[1] % FOLDS
         parts = []
-        for number in range(min(FOLDS, n)):
-            rest = fold != number if n > 1 else fold == number
+        for number in np.unique(fold):
+            rest = fold != number if fold.any() else fold == number
             held = fold == number
             newcomer = cls.fit("", known.take(rest), scores[rest], paid[rest], None if written is None else written[rest])
             parts.append((np.flatnonzero(held), newcomer.expect(known.take(held))))
