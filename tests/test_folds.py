@@ -104,15 +104,19 @@ def test_surface_features_count_kinds_of_bytes() -> None:
     assert surface_features([""]).tolist() == [[0.0] * len(SURFACE)]
 
 
-@pytest.mark.parametrize("kind", ["knn", "network"])
+@pytest.mark.parametrize("kind", ["knn", "network", "hybrid"])
 def test_a_rare_model_of_a_long_history_is_held_out_too(
     encoder: Encoder, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("omnirouter.predictor.folds.HELD_ROWS", 10)
+    monkeypatch.setattr("omnirouter.predictor.hybrid.STACKING_ROWS", 10)
     outcomes = simulate(60, seed=0)
-    acc = outcomes.acc.copy()
-    acc[[i for i in range(60) if i not in (7, 8, 9)], 2] = np.nan  # none of these is among the ten
-    router = Router.fit(Outcomes(outcomes.prompts, outcomes.models, acc, outcomes.cost), predictor=kind, encoder=encoder)
+    assert outcomes.cost is not None
+    acc, cost = outcomes.acc.copy(), outcomes.cost.copy()
+    unseen = [i for i in range(60) if i not in (7, 8, 9)]  # none of these three is among the ten
+    acc[unseen, 2] = cost[unseen, 2] = np.nan
+    router = Router.fit(Outcomes(outcomes.prompts, outcomes.models, acc, cost), predictor=kind, encoder=encoder)
+    assert np.isfinite(router.predict(outcomes.prompts[:3]).cost).all()
     assert router.reliability is not None
     assert router.reliability.report.count[2] == 3
     assert np.isfinite(router.reliability.report.ece).all()

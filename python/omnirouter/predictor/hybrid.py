@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from omnirouter.predictor.amounts import spread_rows
 from omnirouter.predictor.decisions import Shrinkage
 from omnirouter.predictor.encoded import Encoded
 from omnirouter.predictor.encoder import Encoder
@@ -83,7 +84,7 @@ class HybridPredictor(LearnedPredictor):
         encoder = self.encoder_
         self.knn_ = KnnPredictor(encoder).fit_history(history, encoder)
         self.network_ = NetworkPredictor(encoder).fit_history(history, encoder)
-        rows = np.unique(np.linspace(0, len(history) - 1, min(len(history), STACKING_ROWS)).astype(np.int64))
+        rows = spread_rows(history.observed, STACKING_ROWS)
         history = history.take(rows)
         if len(np.unique(history.prompt_numbers)) < 2:
             self._stack_equally(history)

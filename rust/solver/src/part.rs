@@ -16,8 +16,8 @@ use crate::rows::Rows;
 use crate::sample::sample;
 use crate::sums::OrderedSum;
 
-/// Pairs between two looks at the watch: some milliseconds of work.
-pub(crate) const PAIRS_PER_POLL: usize = 1 << 23;
+/// Pairs between two looks at the watch: about a millisecond of work. What a pass keeps of them is held twice for a moment.
+pub(crate) const PAIRS_PER_POLL: usize = 1 << 20;
 
 /// A screening pass that leaves more than one query in so many open has settled too little for tallies to build on.
 const LEAST_SETTLED: usize = 2;
