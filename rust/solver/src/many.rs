@@ -11,11 +11,12 @@ use crate::grid::GridSum;
 use crate::kernel::Pricing;
 use crate::lanes::{least_of_columns, LANES};
 use crate::oracle::{Goal, Interrupted, Watch};
-use crate::part::PAIRS_PER_POLL;
 use crate::pass::{Counted, Data, Used};
 use crate::pool::Pool;
 use crate::problem::Matrix;
 
+/// Pairs priced between two looks at the watch: some milliseconds of work.
+const PRICED_PER_POLL: usize = 1 << 23;
 /// Pairs of a tile: two columns of numbers for each stay in the first-level cache.
 const TILE_PAIRS: usize = 1_280;
 
@@ -91,7 +92,7 @@ impl Data<'_> {
         let pricings = self.pricings(looks);
         let mut all: Vec<(Seen, T)> = looks.iter().map(|_| (self.nothing_seen(), empty())).collect();
         let (n, m) = (self.problem.n_queries, self.problem.n_models);
-        let stretch = (PAIRS_PER_POLL / m / looks.len().max(1)).max(TILE_PAIRS);
+        let stretch = (PRICED_PER_POLL / m / looks.len().max(1)).max(TILE_PAIRS);
         for from in (0..n).step_by(stretch) {
             watch.poll()?;
             let blocks = pool.blocks(from..n.min(from + stretch), m, |rows| {
