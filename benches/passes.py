@@ -62,7 +62,7 @@ def peak_of_a_solve(n: int, m: int, seed: int) -> float:
     """To be called in a fresh process: memory that an earlier solve has given back would hide what this one takes."""
     batch = routing(n, m, seed)
     try:
-        # What making the batch has left free would hide what a solve takes. Then the peak is set back to what is resident now.
+        # What making the batch has left free would hide what a solve takes. The peak is set back to what is resident now.
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")
         before = resident_peak()
