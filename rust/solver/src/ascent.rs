@@ -350,21 +350,31 @@ impl<'r> Ascent<'r> {
         Ok(Ascended::Stalled)
     }
 
-    /// The basic variable whose leaving helps most: position, direction, and the slope of the dual along its edge.
-    fn leaving(&mut self) -> Option<(usize, f64, f64)> {
-        let amounts = self.basis.amounts(self.residual());
-        // A key that would be negative changes places with the largest pair of its row.
-        let rows: Vec<(usize, Vec<usize>)> = self.basis.shared_rows();
-        for (row, positions) in rows {
+    /// A key that would be negative changes places with the largest pair of its row. Whether there was one.
+    fn swap_negative_key(&mut self, amounts: &[f64]) -> bool {
+        for (row, positions) in self.basis.shared_rows() {
             let sum: f64 = positions.iter().map(|&p| amounts[p]).sum();
             if 1.0 - sum < -TINY {
                 let largest = positions.into_iter().filter(|&p| !self.is_banned_at(p) && amounts[p] > TINY);
                 if let Some(position) = largest.max_by(|&a, &b| amounts[a].total_cmp(&amounts[b])) {
                     let key = self.basis.swap_key(position, self.key[row]);
                     self.set_key(row, key);
-                    return self.leaving();
+                    return true;
                 }
             }
+        }
+        false
+    }
+
+    /// The basic variable whose leaving helps most: position, direction, and the slope of the dual along its edge.
+    fn leaving(&mut self) -> Option<(usize, f64, f64)> {
+        let mut amounts = self.basis.amounts(self.residual());
+        // As often as there are variables: rounding can make keys change places for ever.
+        for _ in 0..amounts.len() {
+            if !self.swap_negative_key(&amounts) {
+                break;
+            }
+            amounts = self.basis.amounts(self.residual());
         }
         let mut best: Option<(usize, f64, f64)> = None;
         let mut most = 0.0;
