@@ -119,3 +119,16 @@ def test_a_floor_beside_the_best_sum_of_thirds_is_settled_without_a_search(side:
     solution = solve(acc, cost, min_accuracy=floor, rel_gap=0)
     assert solution.status is (Status.OPTIMAL if side < 0 else Status.INFEASIBLE)
     assert solution.info.nodes < 1_000
+
+
+@pytest.mark.parametrize("seed", [1, 1009])
+def test_scores_over_twenty_decades_end_by_the_clock_and_not_in_a_recursion(seed: int) -> None:
+    """Rounding makes keys change places for ever here; once each change was a call in a call."""
+    rng = np.random.default_rng(seed)
+    acc = 10.0 ** rng.uniform(-11, 9, (84, 8))
+    tenant = rng.integers(0, 3, 84)
+    caps = rng.integers(0, 85, 8)
+    limit = np.array([acc.min(axis=1)[tenant == g].sum() for g in range(3)]) + 10.0 ** rng.uniform(0, 1.2, 3)
+    tenants = Resource("acc", limit, per=tenant, name="tenant")
+    solution = solve(acc, np.zeros((84, 8)), caps=caps, budget=1.0, resources=[tenants], rel_gap=0.0, time_limit=0.5)
+    assert solution.status in (Status.OPTIMAL, Status.FEASIBLE, Status.TIME_LIMIT, Status.ITERATION_LIMIT)
