@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from damage import damaged
 from omnirouter.errors import MissingExtraError, OutcomesError
 from omnirouter.outcomes import Outcomes, Prompts, read_prompts
 
@@ -249,13 +250,9 @@ def test_parquet_column_types_that_are_not_text_or_numbers(tmp_path: Path) -> No
 
 
 def test_damaged_parquet_is_an_outcomes_error_wherever_the_damage_is(tmp_path: Path) -> None:
-    rng = np.random.default_rng(7)
     example(prompts=["x" * 300, "y" * 300, "z" * 300]).write(tmp_path / "t.parquet")
     good = (tmp_path / "t.parquet").read_bytes()
-    for _ in range(300):
-        bad = bytearray(good)
-        for at in rng.integers(4, len(bad), size=4):
-            bad[at] = rng.integers(256)
+    for bad in damaged(good, times=300, at_once=4, first=4):
         (tmp_path / "bad").write_bytes(bad)
         with contextlib.suppress(OutcomesError):
             Outcomes.read(tmp_path / "bad")

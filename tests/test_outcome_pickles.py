@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from damage import damaged
 from omnirouter.errors import OutcomesError
 from omnirouter.outcomes import Outcomes
 
@@ -98,16 +99,12 @@ def test_array_types_other_than_numbers_and_objects_are_refused(dtype: str, tmp_
 
 @pytest.mark.parametrize("path", PICKLES, ids=lambda path: path.name)
 def test_damaged_pickle_is_an_outcomes_error_wherever_the_damage_is(path: Path, tmp_path: Path) -> None:
-    rng = np.random.default_rng(7)
     good = path.read_bytes()
     for cut in range(2, len(good), 97):
         (tmp_path / "bad").write_bytes(good[:cut])
         with pytest.raises(OutcomesError):
             Outcomes.read(tmp_path / "bad")
-    for _ in range(150):
-        bad = bytearray(good)
-        for at in rng.integers(2, len(bad), size=3):
-            bad[at] = rng.integers(256)
+    for bad in damaged(good, times=150, at_once=3, first=2):
         (tmp_path / "bad").write_bytes(bad)
         with contextlib.suppress(OutcomesError):
             Outcomes.read(tmp_path / "bad")
