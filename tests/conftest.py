@@ -23,6 +23,22 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
+@pytest.fixture(scope="session")
+def fitted_router() -> Any:
+    """The router of `routers`, fitted once."""
+    from omnirouter.predictor import embedded_encoder
+    from omnirouter.router import Router
+    from routers import make_outcomes, make_pool
+
+    return Router.fit(make_outcomes(), make_pool(), encoder=embedded_encoder(threads=1))
+
+
+@pytest.fixture
+def router(fitted_router: Any) -> Any:
+    """It without the prices of another test's batch."""
+    return type(fitted_router)(fitted_router.predictor, fitted_router.pool)
+
+
 @pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts processes that Ctrl-C reaches and that end with the test, however that ends.

@@ -24,17 +24,6 @@ def encoder() -> Encoder:
     return embedded_encoder(threads=1)
 
 
-@pytest.fixture(scope="module")
-def fitted(encoder: Encoder) -> Router:
-    return Router.fit(make_outcomes(), make_pool(), encoder=encoder)
-
-
-@pytest.fixture
-def router(fitted: Router) -> Router:
-    """One without the prices of another test's batch."""
-    return Router(fitted.predictor, fitted.pool)
-
-
 def middle_budget(router: Router) -> float:
     cost = router.predict(PROMPTS).cost.sum(axis=0)
     return float(cost.mean())

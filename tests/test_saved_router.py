@@ -17,23 +17,12 @@ from omnirouter.errors import RouterError
 from omnirouter.fingerprints import fingerprints
 from omnirouter.predictor import Encoder, HybridPredictor, embedded_encoder
 from omnirouter.router import Router
-from routers import HARD, MODELS, PROMPTS, make_outcomes, make_pool
+from routers import HARD, MODELS, PROMPTS, make_outcomes
 
 
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
     return embedded_encoder(threads=1)
-
-
-@pytest.fixture(scope="module")
-def fitted(encoder: Encoder) -> Router:
-    return Router.fit(make_outcomes(), make_pool(), encoder=encoder)
-
-
-@pytest.fixture
-def router(fitted: Router) -> Router:
-    """One without the prices of another test's batch."""
-    return Router(fitted.predictor, fitted.pool)
 
 
 @pytest.fixture
