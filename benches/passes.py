@@ -25,7 +25,7 @@ from measure import described, median_time, read_times, short, table, write_json
 SETTINGS: dict[str, Any] = {"rel_gap": 1e-6, "threads": 2}
 LARGE, QUICK_LARGE = ((1_000_000, 10), (1_000_000, 64)), ((1_000_000, 10),)
 LENGTHS, QUICK_LENGTHS = (10_000, 100_000, 1_000_000, 10_000_000), (10_000, 100_000)
-CURVE, QUICK_CURVE, POINTS = (100_000, 10), (10_000, 10), 50
+CURVE, QUICK_CURVE, POINTS, CURVES = (100_000, 10), (10_000, 10), 50, 6
 
 
 def reads(n: int, m: int, seed: int, runs: int) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def curve(n: int, m: int, seed: int, runs: int) -> dict[str, Any]:
         return omnirouter.frontier(batch.acc, batch.cost, batch.caps, points=POINTS, threads=2)
 
     seconds = median_time(frontier, runs)
-    return {"instance": f"{n:,} × {m}", "points": POINTS, "solve": single, "frontier": seconds, "solves": seconds / single}
+    return {"instance": f"{n:,} × {m}, seed {seed}", "points": POINTS, "solve": single, "frontier": seconds, "solves": seconds / single}
 
 
 WORDS: dict[str, Callable[[Any], str]] = {
@@ -128,7 +128,7 @@ def main() -> None:
     show("A solve in reads of the matrices:", large)
     lengths = [length(n, seed, runs) for n in (QUICK_LENGTHS if quick else LENGTHS)]
     show("Cost per pair:", lengths)
-    curves = [curve(*(QUICK_CURVE if quick else CURVE), seed, runs)]
+    curves = [curve(*(QUICK_CURVE if quick else CURVE), seed + more, runs) for more in range(CURVES)]
     show("A whole curve in single solves:", curves)
     print(f"Simulated, seed {seed}; {described()}")
     settings = {"seed": seed, "runs": runs} | SETTINGS

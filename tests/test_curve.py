@@ -196,19 +196,22 @@ def test_budgets_that_share_reads_are_proven_under_every_kind_of_limit(kind: str
         assert point.bound >= single.objective * (1 - 1e-12)
 
 
-def test_fifty_budgets_take_few_reads() -> None:
-    acc, cost, caps = large(n=20_000)
+@pytest.mark.parametrize("seed", range(6))
+def test_fifty_budgets_take_few_reads(seed: int) -> None:
+    acc, cost, caps = large(seed, n=20_000)
     found = drawn(Problem(acc, cost, caps, 1.0), None, 50)
     assert len(found.budgets) == 50
-    assert sum(point is not None for point in found.points) >= 46
-    assert found.passes <= 12
+    # The others, where a limit begins to bind, are left to single solves.
+    assert sum(point is not None for point in found.points) >= 47
+    assert found.passes <= 8
     ratios = np.diff(np.log(found.budgets))
     assert np.allclose(ratios, ratios[0])
-    least = omnirouter.solve(acc, cost, caps, objective="cost", rel_gap=1e-6)
-    most = omnirouter.solve(acc, cost, caps, rel_gap=1e-6)
-    assert found.budgets[0] == pytest.approx(least.spend, rel=1e-3)
+    least = omnirouter.solve(acc, cost, caps, objective="cost")
+    most = omnirouter.solve(acc, cost, caps)
+    assert least.spend * (1 + 1e-3) <= found.budgets[0] <= least.spend * 1.021
     last = [point for point in found.points if point is not None][-1]
-    assert last.objective == pytest.approx(most.objective, rel=3e-4)
+    assert last.objective >= most.objective * (1 - 3e-3)
+    assert found.budgets[-1] <= most.spend * 1.01
 
 
 def test_the_curve_has_the_same_bits_for_any_number_of_threads() -> None:

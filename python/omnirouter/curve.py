@@ -167,8 +167,8 @@ def frontier(
     acc, cost, caps, resources, allowed, rel_gap, threads
         As in `omnirouter.solve`.
     budgets : (k,) array_like, optional
-        Default: `points` budgets from about the least possible spend to where more money buys no more accuracy (within
-        `rel_gap`), in equal ratios.
+        Default: `points` budgets in equal ratios, from at most 2 % above the least possible spend to where more money buys
+        at most a thousandth more accuracy; in batches whose budgets are solved one by one, from end to end.
     points : int
         Number of budgets where none are given.
     progress : callable, optional

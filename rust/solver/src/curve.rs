@@ -30,7 +30,7 @@ const FIRST_SAMPLE: usize = 256;
 /// What is left to gain on the sample that is not worth a step, in gaps.
 const ENOUGH: f64 = 1e-4;
 /// Reads for all budgets that are not proven yet, and the rows per limit among which a plan is made.
-const CLOSE: [usize; 3] = [128, 128, 256];
+const CLOSE: [usize; 3] = [192, 192, 256];
 /// Gaps below this are left to single solves: here every query of a batch counts.
 const LEAST_GAP: f64 = 1e-6;
 
@@ -39,7 +39,7 @@ const LEAST_GAP: f64 = 1e-6;
 pub enum Wanted<'b> {
     /// These.
     Budgets(&'b [f64]),
-    /// So many, in equal ratios, from about the least possible use to where more buys nothing.
+    /// So many, in equal ratios, from a little above the least possible use to where more buys next to nothing.
     Spread(usize),
 }
 

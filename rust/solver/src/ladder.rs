@@ -22,14 +22,20 @@ const FIRST_STEPS: usize = 12;
 const STARTS: [f64; 3] = [0.4, 0.8, 0.2];
 /// What counts as close at first, in mean objectives.
 const FIRST_WIDTH: f64 = 0.05;
-/// What an end should lack of the least use, or of the best objective, in gaps, and what will do.
-const LACKS: f64 = 0.25;
-const ENOUGH: f64 = 0.5;
-/// What the least budget has beyond the least use, in mean uses of a query per limit.
-const WHOLE: f64 = 2.0;
+/// What an end may lack of the least use and of the best objective. Nearer to them whole queries count: at 100,000 × 10 and a
+/// hundred-thousandth above the least use, one query of room under each limit is worth thirty gaps of 1e-4.
+const NEAR_LEAST: f64 = 0.02;
+const NEAR_BEST: f64 = 1e-3;
+/// The same where budgets are given, in gaps.
+const NEAR_GIVEN: f64 = 0.5;
+/// The part of that which is aimed at.
+const AIM: f64 = 0.5;
 /// Times that ends are moved, and by how much their prices change, at most.
 const MOVES: usize = 5;
 const FARTHEST: f64 = 8.0;
+/// Looks at the last rung, and the part of its use that a step may change.
+const SETTLING: usize = 2;
+const SETTLED: f64 = 0.01;
 /// What the objective may count where it should count for nothing beside the budget, in gaps.
 const NOTHING: f64 = 0.01;
 
@@ -58,8 +64,10 @@ impl Ladder {
         range: Option<(f64, f64)>,
     ) -> Result<Option<Self>, Interrupted> {
         let Some(start) = start(drawing, first)? else { return Ok(None) };
-        let Some(mut places) = side(drawing, &start, End::Least, range)? else { return Ok(None) };
-        let Some(falling) = side(drawing, &start, End::Best, range)? else { return Ok(None) };
+        let near = |end: End| if range.is_some() { NEAR_GIVEN * drawing.ground.rel_gap } else { end.near() };
+        let (near_least, near_best) = (near(End::Least), near(End::Best));
+        let Some(mut places) = side(drawing, &start, End::Least, near_least, range)? else { return Ok(None) };
+        let Some(falling) = side(drawing, &start, End::Best, near_best, range)? else { return Ok(None) };
         places.reverse();
         places.push(start);
         places.extend(falling);
@@ -69,27 +77,29 @@ impl Ladder {
         ];
         let (rungs, proofs) = rungs(drawing, places, proofs.to_vec())?;
         let mut ladder = Self { rungs, proofs };
-        if range.is_none() && !ladder.reach(drawing, End::Least)? {
+        if range.is_none() && !ladder.reach(drawing, End::Least, near_least)? {
             return Ok(None);
         }
-        if range.is_none_or(|(_, high)| high > ladder.ends(&drawing.ground).1) && !ladder.reach(drawing, End::Best)? {
+        if range.is_none_or(|(_, high)| high > ladder.ends(&drawing.ground).1) && !ladder.reach(drawing, End::Best, near_best)? {
             return Ok(None);
         }
+        ladder.end_at_best(&drawing.ground, near_best);
+        ladder.settle(drawing)?;
         Ok(Some(ladder))
     }
 
-    /// Moves an end until it is proven to lack no more than the gap. False where that does not come about.
-    fn reach(&mut self, drawing: &mut Drawing<'_>, end: End) -> Result<bool, Interrupted> {
+    /// Moves an end until it is proven to be near enough. False where that does not come about.
+    fn reach(&mut self, drawing: &mut Drawing<'_>, end: End, near: f64) -> Result<bool, Interrupted> {
         for _ in 0..MOVES {
             let (ground, len) = (&drawing.ground, self.rungs.len());
             let (at, before) = if end == End::Least { (0, 1) } else { (len - 1, len.wrapping_sub(2)) };
             let rung = &self.rungs[at];
-            let lacks = end.lacks(ground, &rung.line, &self.proofs[usize::from(end == End::Best)]) / ground.rel_gap;
-            if lacks <= ENOUGH {
+            let lacks = end.lacks(ground, &rung.line, &self.proofs[usize::from(end == End::Best)]) / near;
+            if lacks <= 1.0 {
                 return Ok(true);
             }
             // What an end lacks changes with the square of the price.
-            let farther = (lacks / LACKS).sqrt().min(FARTHEST);
+            let farther = (lacks / AIM).sqrt().min(FARTHEST);
             let steps = (farther.ln() / RUNG.ln()).ceil();
             let beyond = ground.beyond(&rung.sampled, &rung.line);
             let mut places = self.rungs.get(before).map(|rung| rung.sampled.clone()).into_iter().collect::<Vec<_>>();
@@ -115,13 +125,37 @@ impl Ladder {
         Ok(false)
     }
 
-    /// The least budget, but for the gap, and the largest that matters.
+    /// Leaves out what lies beyond the first rung that lacks little of the best objective.
+    fn end_at_best(&mut self, ground: &Ground<'_>, near: f64) {
+        let lacks = |rung: &Rung| End::Best.lacks(ground, &rung.line, &self.proofs[1]);
+        if let Some(last) = self.rungs.iter().position(|rung| lacks(rung) <= near) {
+            self.rungs.truncate(last + 1);
+        }
+    }
+
+    /// Looks at the last rung again where its step has led: near the best objective prices jump from tie to tie, and what one step
+    /// promises of the use there can be more than any plan has a use for.
+    fn settle(&mut self, drawing: &mut Drawing<'_>) -> Result<(), Interrupted> {
+        for _ in 0..SETTLING {
+            let last = self.rungs.len() - 1;
+            let rung = &self.rungs[last];
+            let (k, n) = (drawing.ground.at, drawing.ground.data.problem.n_queries);
+            if (rung.uses - rung.line.used[k]).abs() <= SETTLED * rung.uses {
+                break;
+            }
+            let look = Look { prices: rung.prices.clone(), slack: rung.place.width_of(n, ANSWERING, n) };
+            let sampled = rung.sampled.clone();
+            if let Some((line, place)) = drawing.places(vec![look])?.pop() {
+                self.rungs[last] = Rung::new(&drawing.ground, sampled, line, place);
+            }
+        }
+        Ok(())
+    }
+
+    /// The least budget that a spread begins with, and the largest that matters.
     pub(crate) fn ends(&self, ground: &Ground<'_>) -> (f64, f64) {
         let least = End::Least.least(ground, &self.proofs[0]);
-        // Whole queries cannot be divided, one per limit.
-        let room = ground.rel_gap + WHOLE * ground.share.len() as f64 / ground.data.problem.n_queries as f64;
-        let least = least * (1.0 + room);
-        (least, self.rungs[self.rungs.len() - 1].uses)
+        (least * (1.0 + NEAR_LEAST), self.rungs[self.rungs.len() - 1].uses)
     }
 
     /// Every line, for the bounds.
@@ -143,6 +177,14 @@ impl Ladder {
 }
 
 impl End {
+    /// What it may lack where the call chooses the budgets.
+    fn near(self) -> f64 {
+        match self {
+            Self::Least => NEAR_LEAST,
+            Self::Best => NEAR_BEST,
+        }
+    }
+
     /// How the price of the budget changes on the way there.
     fn factor(self, farther: f64) -> f64 {
         match self {
@@ -211,6 +253,7 @@ fn side(
     drawing: &Drawing<'_>,
     start: &Place,
     end: End,
+    near: f64,
     range: Option<(f64, f64)>,
 ) -> Result<Option<Vec<Place>>, Interrupted> {
     let (ground, k) = (&drawing.ground, drawing.ground.at);
@@ -231,7 +274,7 @@ fn side(
         };
         places.push(next);
         // What an end lacks changes with the square of the price.
-        if gained <= LACKS * ground.rel_gap * (RUNG * RUNG - 1.0) {
+        if gained <= AIM * near * (RUNG * RUNG - 1.0) {
             break;
         }
     }
