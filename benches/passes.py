@@ -95,7 +95,13 @@ def curve(n: int, m: int, seed: int, runs: int) -> dict[str, Any]:
         return omnirouter.frontier(batch.acc, batch.cost, batch.caps, points=POINTS, threads=2)
 
     seconds = median_time(frontier, runs)
-    return {"instance": f"{n:,} × {m}, seed {seed}", "points": POINTS, "solve": single, "frontier": seconds, "solves": seconds / single}
+    return {
+        "instance": f"{n:,} × {m}, seed {seed}",
+        "points": POINTS,
+        "solve": single,
+        "frontier": seconds,
+        "solves": seconds / single,
+    }
 
 
 WORDS: dict[str, Callable[[Any], str]] = {

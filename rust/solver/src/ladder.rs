@@ -80,7 +80,9 @@ impl Ladder {
         if range.is_none() && !ladder.reach(drawing, End::Least, near_least)? {
             return Ok(None);
         }
-        if range.is_none_or(|(_, high)| high > ladder.ends(&drawing.ground).1) && !ladder.reach(drawing, End::Best, near_best)? {
+        if range.is_none_or(|(_, high)| high > ladder.ends(&drawing.ground).1)
+            && !ladder.reach(drawing, End::Best, near_best)?
+        {
             return Ok(None);
         }
         ladder.end_at_best(&drawing.ground, near_best);
