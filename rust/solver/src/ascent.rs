@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::basis::{Basic, Basis};
 use crate::calendar::Calendar;
 use crate::columns::Columns;
+use crate::kernel::least_two;
 use crate::oracle::{Interrupted, Watch};
 use crate::rows::Rows;
 use crate::sample::mix;
@@ -124,12 +125,18 @@ impl<'r> Ascent<'r> {
         self.restart();
     }
 
-    /// Goes on from the basis of an ascent over the same rows with more or fewer pairs, under the same limits; `here` says where
-    /// its pairs are. Rows in which a pair that it does not have is cheaper give up their ties, and pin prices instead.
-    pub(crate) fn adopt(&mut self, other: &Ascent<'_>, here: impl Fn(usize) -> usize) {
+    /// Goes on from the basis of an ascent over the same rows with more or fewer pairs, or over some of them where the keys of the
+    /// others count, under the same limits; `row_of` and `pair_of` say where its rows and pairs are. Rows in which a pair that
+    /// it does not have is cheaper give up their ties, and pin prices instead.
+    pub(crate) fn adopt(
+        &mut self,
+        other: &Ascent<'_>,
+        row_of: impl Fn(usize) -> usize,
+        pair_of: impl Fn(usize) -> usize,
+    ) {
         self.prices.clone_from(&other.prices);
-        self.key = other.key.iter().map(|&pair| here(pair)).collect();
-        self.basis = other.basis.renamed(here);
+        other.key.iter().enumerate().for_each(|(row, &pair)| self.key[row_of(row)] = pair_of(pair));
+        self.basis = other.basis.renamed(row_of, pair_of);
         for (row, positions) in self.basis.shared_rows() {
             if self.reduced(self.cheapest(row)) < self.reduced(self.key[row]) - KEY_TOLERANCE {
                 positions.into_iter().for_each(|position| self.basis.untie(position, &self.prices));
@@ -481,17 +488,4 @@ impl<'r> Ascent<'r> {
         let all: Vec<usize> = (0..self.rows.len()).collect();
         self.reprice(&all);
     }
-}
-
-/// Position and value of the least entry (the first of equals), and the second least value.
-pub(crate) fn least_two(priced: &[f64]) -> (usize, f64, f64) {
-    let (mut at, mut least, mut second) = (0, f64::INFINITY, f64::INFINITY);
-    for (j, &x) in priced.iter().enumerate() {
-        let better = x < least;
-        let behind = if better { least } else { x };
-        second = if behind < second { behind } else { second };
-        at = if better { j } else { at };
-        least = if better { x } else { least };
-    }
-    (at, least, second)
 }

@@ -128,10 +128,10 @@ impl Basis {
         true
     }
 
-    /// The same basis where pairs have other names.
-    pub(crate) fn renamed(&self, name: impl Fn(usize) -> usize) -> Self {
+    /// The same basis where rows and pairs have other names.
+    pub(crate) fn renamed(&self, row_of: impl Fn(usize) -> usize, pair_of: impl Fn(usize) -> usize) -> Self {
         let renamed = |basic: &Basic| match *basic {
-            Basic::Pair { row, pair } => Basic::Pair { row, pair: name(pair) },
+            Basic::Pair { row, pair } => Basic::Pair { row: row_of(row), pair: pair_of(pair) },
             other => other,
         };
         Self { at: self.at.iter().map(renamed).collect(), inverse: self.inverse.clone(), updates: self.updates }

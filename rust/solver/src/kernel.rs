@@ -16,6 +16,19 @@ pub(crate) fn tile_rows(n_models: usize) -> usize {
     (TILE_PAIRS / n_models).clamp(1, 256).next_multiple_of(LANES)
 }
 
+/// Position and value of the least entry (the first of equals), and the second least value.
+pub(crate) fn least_two(priced: &[f64]) -> (usize, f64, f64) {
+    let (mut at, mut least, mut second) = (0, f64::INFINITY, f64::INFINITY);
+    for (j, &x) in priced.iter().enumerate() {
+        let better = x < least;
+        let behind = if better { least } else { x };
+        second = if behind < second { behind } else { second };
+        at = if better { j } else { at };
+        least = if better { x } else { least };
+    }
+    (at, least, second)
+}
+
 /// The price of a resource, looked up per pair.
 enum Price<'a> {
     All(f64),

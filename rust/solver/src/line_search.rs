@@ -13,6 +13,8 @@ const FLAT: f64 = 1e-11;
 const TOGETHER: usize = 1024;
 /// Fewer pairs than this are looked at one by one.
 const SHORT: usize = 16;
+/// Due rows that are looked at together.
+const AT_ONCE: usize = 1024;
 /// Where a step goes farther than expected, it looks so many times as far ahead.
 const FARTHER: f64 = 3.0;
 
@@ -39,14 +41,27 @@ impl Ascent<'_> {
         let mut horizon = self.calendar.horizon(direction).min(stop_at);
         let (mut slope, mut due, mut visited) = (slope, Vec::new(), Vec::new());
         let (mut heap, mut later) = (BinaryHeap::new(), Vec::new());
-        let found = loop {
+        let found = 'search: loop {
             self.calendar.take_due(direction, horizon, &mut due);
-            self.look_at(&due, direction, |row, at, margin| {
-                visited.push((row, margin));
-                if at < stop_at {
-                    later.push(Crossing { at, row });
+            // Of rows that are tied, a step that ends where it begins looks at as few as it takes.
+            let mut left = due.as_slice();
+            while !left.is_empty() {
+                let (some, others) = left.split_at(AT_ONCE.min(left.len()));
+                self.look_at(some, direction, |row, at, margin| {
+                    visited.push((row, margin));
+                    let crossing = Crossing { at, row };
+                    if at == 0.0 && stop_at > 0.0 {
+                        heap.push(Reverse(crossing));
+                    } else if at < stop_at {
+                        later.push(crossing);
+                    }
+                });
+                left = others;
+                if let Some(found) = self.pass_crossings(&mut heap, 0.0, direction, &mut slope, &shared) {
+                    left.iter().for_each(|&row| self.calendar.enter(row, 0.0));
+                    break 'search Some(found);
                 }
-            });
+            }
             let near: Vec<_> =
                 later.extract_if(.., |crossing: &mut Crossing| crossing.at <= horizon).map(Reverse).collect();
             heap.append(&mut near.into());

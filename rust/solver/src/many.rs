@@ -6,9 +6,8 @@
 
 use std::ops::Range;
 
-use crate::ascent::least_two;
 use crate::grid::GridSum;
-use crate::kernel::Pricing;
+use crate::kernel::{least_two, Pricing};
 use crate::lanes::{least_of_columns, LANES};
 use crate::oracle::{Goal, Interrupted, Watch};
 use crate::pass::{Counted, Data, Used};

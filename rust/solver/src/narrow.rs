@@ -32,9 +32,9 @@ fn climb_on_few(all: &mut Ascent<'_>, watch: &dyn Watch) -> Result<(), Interrupt
     for _ in 0..ROUNDS {
         let few = Few::of(all.rows, &joined);
         let mut ascent = Ascent::new(&few.rows, all.limits().to_vec(), all.prices());
-        ascent.adopt(all, |pair| few.position(pair));
+        ascent.adopt(all, |row| row, |pair| few.position(pair));
         let ended = ascent.run(f64::INFINITY, watch)?;
-        all.adopt(&ascent, |pair| few.origin[pair]);
+        all.adopt(&ascent, |row| row, |pair| few.origin[pair]);
         let more = match ended {
             Ascended::Unbounded(ray) => least_use(all, &ray, &mut joined),
             Ascended::Stalled => false,

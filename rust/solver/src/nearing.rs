@@ -9,6 +9,8 @@ use crate::rows::Rows;
 const DEVIATIONS: f64 = 4.0;
 /// Part of the box that is climbed in before all of it.
 const PART: f64 = 0.25;
+/// Part of a value that is rounding.
+const ROUNDING: f64 = 1e-12;
 /// Times the level below is asked for a better start.
 const ROUNDS: usize = 6;
 
@@ -57,12 +59,32 @@ pub(crate) fn come_nearer(ascent: &mut Ascent<'_>, widths: &[f64], watch: &dyn W
     let (narrow, limit) = narrowed(ascent, &widths);
     let mut inner = Ascent::new(&narrow, limit, &before);
     if matches!(inner.run(f64::INFINITY, watch)?, Ascended::Optimal) {
-        ascent.go_to(inner.prices());
-        if ascent.value_of_keys() <= value {
+        let rows = positions(&narrow.query, &ascent.rows.query);
+        let pairs: Vec<usize> = rows
+            .iter()
+            .enumerate()
+            .flat_map(|(inner, &outer)| {
+                let (few, all) = (narrow.pairs(inner), ascent.rows.pairs(outer));
+                positions(&narrow.model[few], &ascent.rows.model[all.clone()]).into_iter().map(move |at| all.start + at)
+            })
+            .collect();
+        ascent.adopt(&inner, |row| rows[row], |pair| pairs[pair]);
+        // Between ties the prices stay, but the basis is a better one.
+        if ascent.value_of_keys() < value - ROUNDING * value.abs() {
             ascent.go_to(&before);
         }
     }
     Ok(())
+}
+
+/// Where the entries of a part are in the whole, which has them in the same order.
+fn positions<T: PartialEq>(part: &[T], whole: &[T]) -> Vec<usize> {
+    let mut at = 0;
+    let next = |entry: &T| {
+        at += whole[at..].iter().position(|other| other == entry).unwrap_or(0) + 1;
+        at - 1
+    };
+    part.iter().map(next).collect()
 }
 
 /// Usage by some rows as it would be of another sample.

@@ -4,7 +4,7 @@
 //! second choice is less than `h` behind the first, prices that move a row by `h` change the choice of half of them. So the
 //! curvature is `sum du du^T / 2h` over close pairs, `du` being what a pair uses more than the first choice.
 
-use crate::ascent::least_two;
+use crate::kernel::least_two;
 use crate::many::{Close, Look, Seen, Turned};
 use crate::pass::Data;
 use crate::rows::Rows;

@@ -6,8 +6,9 @@
 //! end inside the box, the dual value of what was kept is that of all rows, so one pass over the rows is enough; where they
 //! do not, a pass at the result gives a true bound all the same, and where that falls short the box is widened.
 
-use crate::ascent::{least_two, Ascended, Ascent};
+use crate::ascent::{Ascended, Ascent};
 use crate::columns::Columns;
+use crate::kernel::least_two;
 use crate::narrow::climb;
 use crate::nearing::{come_near, come_nearer, narrowed, spread};
 use crate::oracle::{DualOracle, DualPoint, Goal, Interrupted, Progress, Screen, Watch};
