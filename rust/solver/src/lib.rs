@@ -28,6 +28,7 @@
 //! assert_eq!(solution.assignment, Some(vec![0, 0]));
 //! ```
 
+mod approach;
 mod ascent;
 mod basis;
 mod branching;

@@ -1,14 +1,15 @@
 //! What a sample says of a larger one: where its top is near, and in what box around it.
 
-use crate::ascent::{Ascended, Ascent};
+use crate::ascent::{Ascended, Ascent, TINY};
+use crate::kernel::least_two;
 use crate::narrow::climb;
 use crate::oracle::{Interrupted, Watch};
 use crate::rows::Rows;
 
 /// Half width of the box in standard errors.
 const DEVIATIONS: f64 = 4.0;
-/// Part of the box that is climbed in before all of it.
-const PART: f64 = 0.25;
+/// Rows are tied by nature where more than one in so many are.
+const MOST_TIED: usize = 50;
 /// Part of a value that is rounding.
 const ROUNDING: f64 = 1e-12;
 /// Times the level below is asked for a better start.
@@ -50,13 +51,27 @@ pub(crate) fn narrowed(ascent: &Ascent<'_>, widths: &[f64]) -> (Rows, Vec<f64>) 
     (narrow, limit)
 }
 
+/// How far the second choice of each row is behind its first.
+pub(crate) fn margins(ascent: &Ascent<'_>) -> Vec<f64> {
+    let mut margins = Vec::with_capacity(ascent.rows.len());
+    ascent.each_priced(false, |_, priced| {
+        let (_, least, second) = least_two(priced);
+        margins.push(second - least);
+    });
+    margins
+}
+
+/// Whether more rows are tied at the vertex of a sample, of which these are the margins, than there have to be.
+pub(crate) fn tied(margins: &[f64], n_limits: usize) -> bool {
+    margins.iter().filter(|margin| **margin <= TINY).count() > 2 * n_limits + margins.len() / MOST_TIED
+}
+
 /// Moves an ascent to its top, or near it, by climbing on the rows in a part of the box around its prices. What is outside
 /// that part is summed up exactly, so where the climb ends inside, the top is that of all rows.
 pub(crate) fn come_nearer(ascent: &mut Ascent<'_>, widths: &[f64], watch: &dyn Watch) -> Result<(), Interrupted> {
-    let widths: Vec<f64> = widths.iter().map(|width| PART * width).collect();
     let before = ascent.prices().to_vec();
     let value = ascent.value_of_keys();
-    let (narrow, limit) = narrowed(ascent, &widths);
+    let (narrow, limit) = narrowed(ascent, widths);
     let mut inner = Ascent::new(&narrow, limit, &before);
     if matches!(inner.run(f64::INFINITY, watch)?, Ascended::Optimal) {
         let rows = positions(&narrow.query, &ascent.rows.query);

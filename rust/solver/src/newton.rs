@@ -14,6 +14,15 @@ use crate::sums::Sum;
 const CLOSE: f64 = 0.12;
 /// Lengths of a step that are tried, until the dual rises.
 const LENGTHS: [f64; 4] = [1.0, 0.4, 0.1, 0.02];
+/// Steps towards the top for rows in memory, the rows per limit that should count as close there, and the part of all, one in so
+/// many, that may.
+const STEPS: usize = 3;
+const CLOSE_PER_LIMIT: usize = 256;
+const MOST_CLOSE: usize = 4;
+/// Of the rows that are close, fewer than this are closer than half the width, unless ties are among them.
+const EVEN: f64 = 0.7;
+/// A step is cubic in the number of limits.
+const MOST_LIMITS: usize = 300;
 /// Added to the diagonal of the curvature, relative to it.
 const RIDGE: f64 = 1e-3;
 /// Times that prices which would pass below zero are held there.
@@ -175,6 +184,12 @@ impl Place {
         self.width * (CLOSE / share.max(CLOSE / 16.0)).clamp(0.25, 4.0)
     }
 
+    /// The prices after a step, under some limits.
+    pub(crate) fn stepped(&self, limits: &[f64]) -> Vec<f64> {
+        let over: Vec<f64> = self.used.iter().zip(limits).map(|(used, limit)| used - limit).collect();
+        self.prices.iter().zip(self.step(&over, None)).map(|(price, step)| (price + step).max(0.0)).collect()
+    }
+
     /// Where the quadratic model of the dual is highest, as far as prices stay above zero.
     pub(crate) fn step(&self, over: &[f64], held: Option<usize>) -> Vec<f64> {
         let n = over.len();
@@ -200,6 +215,50 @@ impl Place {
         }
         step
     }
+}
+
+/// Prices near the top for some rows under limits, from others near by, at which the second choices are so far behind the first.
+/// `None` where usage does not answer smoothly, or where no step leads up.
+pub(crate) fn settled(rows: &Rows, limits: &[f64], prices: Vec<f64>, mut margins: Vec<f64>) -> Option<Vec<f64>> {
+    let close = wanted(limits.len()).min(margins.len() / MOST_CLOSE);
+    if margins.is_empty() {
+        return None;
+    }
+    let (_, &mut width, _) = margins.select_nth_unstable_by(close, f64::total_cmp);
+    if !is_smooth(margins.into_iter(), width, limits.len()) {
+        return None;
+    }
+    let (mut place, _) = Place::of_rows(rows, prices, width);
+    for step in 0..STEPS {
+        let to = place.stepped(limits);
+        let way =
+            |length: f64| place.prices.iter().zip(&to).map(move |(from, to)| from + length * (to - from)).collect();
+        let risen = LENGTHS.iter().find_map(|&length| {
+            let (next, _) = Place::of_rows(rows, way(length), width);
+            (next.value(limits) > place.value(limits)).then_some(next)
+        });
+        match risen {
+            Some(next) => place = next,
+            None if step == 0 => return None,
+            None => break,
+        }
+    }
+    Some(place.prices)
+}
+
+/// Close rows that say how usage answers to the prices of so many limits.
+pub(crate) fn wanted(n_limits: usize) -> usize {
+    CLOSE_PER_LIMIT * n_limits
+}
+
+/// Whether the rows that are close are spread evenly up to the width, rather than tied, so that a Newton step is of use.
+pub(crate) fn is_smooth(margins: impl Iterator<Item = f64>, width: f64, n_limits: usize) -> bool {
+    let (mut close, mut closer) = (0, 0);
+    for margin in margins {
+        close += usize::from(margin <= width);
+        closer += usize::from(margin <= 0.5 * width);
+    }
+    n_limits <= MOST_LIMITS && (closer as f64) < EVEN * close as f64
 }
 
 /// `own + prices . (used - limits)`.

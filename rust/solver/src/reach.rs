@@ -36,7 +36,7 @@ impl<'s> Reach<'s> {
                 }
                 // The same for all models of a row: no choice depends on its price.
                 (Usage::One(_) | Usage::PerQuery(_), Scope::All | Scope::Group(_)) => {}
-                (Usage::Dense(input), Scope::All) => scaled.push((width(0), *input)),
+                (Usage::Dense(input), Scope::All) => scaled.extend((width(0) > 0.0).then(|| (width(0), *input))),
                 _ => others.push(r),
             }
         }

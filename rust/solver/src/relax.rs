@@ -10,7 +10,8 @@ use crate::ascent::{Ascended, Ascent};
 use crate::columns::Columns;
 use crate::kernel::least_two;
 use crate::narrow::climb;
-use crate::nearing::{come_near, come_nearer, narrowed, spread};
+use crate::nearing::{come_near, come_nearer, margins, narrowed, spread};
+use crate::newton::{settled, Place};
 use crate::oracle::{DualOracle, DualPoint, Goal, Interrupted, Progress, Screen, Watch};
 use crate::problem::LARGEST;
 use crate::rows::{Rows, Scale};
@@ -30,18 +31,16 @@ const GROWTH: usize = 8;
 /// No sample is a larger part of the rows than one in so many, small ones apart.
 const LARGEST_PART: usize = 16;
 const SMALL_SAMPLE: usize = 4_096;
-/// Passes over all rows that move the box, at most; a move by less than this part of it is the last. How much wider than the
-/// error they leave the box stays, and its narrowest part.
-const APPROACHES: usize = 2;
-const LAST_APPROACH: f64 = 0.05;
-const APPROACH_MARGIN: f64 = 10.0;
-const NARROWEST: f64 = 1.0 / 64.0;
+/// Part of the box that is climbed in before all of it, and the same where Newton steps have come near the top.
+const PART: f64 = 0.25;
+const PART_SETTLED: f64 = 0.1;
 /// Rows of a sample that say well enough how usage answers to prices, and the half width, in those of the box, within which
 /// they are asked.
 const MODEL_ROWS: usize = 20_000;
 const MODEL_WIDTH: f64 = 2.0;
-/// Boxes tried before everything is taken.
+/// Boxes tried before everything is taken, and how much wider the next one is.
 const BOXES: usize = 4;
+const WIDER: f64 = 4.0;
 /// Limits that do not count under a goal: far away, but finite for the arithmetic.
 pub(crate) const LIFTED: f64 = 1e30;
 /// More than any rows use, in their units; finite too.
@@ -118,18 +117,18 @@ pub(crate) fn levels(n_queries: usize, n_models: usize, n_limits: usize) -> Vec<
     sizes
 }
 
-struct Climb<'c, O> {
-    oracle: &'c mut O,
-    goal: Goal,
+pub(crate) struct Climb<'c, O> {
+    pub(crate) oracle: &'c mut O,
+    pub(crate) goal: Goal,
     rel_gap: f64,
     sizes: Vec<usize>,
-    watch: &'c dyn Watch,
+    pub(crate) watch: &'c dyn Watch,
 }
 
 /// The level below: its rows at the top of their dual, and the scale of all levels.
-struct Below<'b, 'r> {
-    ascent: &'b mut Ascent<'r>,
-    scale: &'b Scale,
+pub(crate) struct Below<'b, 'r> {
+    pub(crate) ascent: &'b mut Ascent<'r>,
+    pub(crate) scale: &'b Scale,
 }
 
 impl<O: DualOracle> Climb<'_, O> {
@@ -148,6 +147,18 @@ impl<O: DualOracle> Climb<'_, O> {
         }
         let scale = below.as_ref().map_or_else(|| Scale::of(&rows), |below| below.scale.clone());
         rows.rescale(&scale);
+        let shrink = if level > 0 { (self.sizes[level - 1] as f64 / size as f64).sqrt() } else { 1.0 };
+        if is_bounded(&screen) {
+            let left = left_over(self.oracle, self.goal, &rows, &scale);
+            let prices = scale.to_rows(&screen.prices);
+            let margins = Place::of_rows(&rows, prices.clone(), -1.0).1.into_iter().map(|key| key.1).collect();
+            if let Some(prices) = settled(&rows, &left, prices, margins) {
+                // Near the top is near enough, and the sample below says as well how usage answers.
+                screen.prices = scale.to_problem(&prices);
+                screen.half_width.iter_mut().for_each(|width| *width *= shrink);
+                return self.sample(level + 1, screen, below);
+            }
+        }
         let mut ascent = self.start(&rows, &scale, &screen, below.as_mut())?;
         match climb(&mut ascent, self.watch)? {
             Ascended::Unbounded(ray) => {
@@ -163,10 +174,7 @@ impl<O: DualOracle> Climb<'_, O> {
                     screen.half_width = scale.to_problem(&spread(&ascent, below, self.watch)?);
                 }
             }
-            _ => {
-                let shrink = (self.sizes[level - 1] as f64 / size as f64).sqrt();
-                screen.half_width.iter_mut().for_each(|width| *width *= shrink);
-            }
+            _ => screen.half_width.iter_mut().for_each(|width| *width *= shrink),
         }
         screen.prices = scale.to_problem(ascent.prices());
         if screen.half_width.contains(&f64::INFINITY) {
@@ -191,7 +199,7 @@ impl<O: DualOracle> Climb<'_, O> {
     fn all(&mut self, mut screen: Screen, mut below: Option<Below<'_, '_>>) -> Result<Relaxation, Interrupted> {
         screen.sample = 0;
         let mut scale = below.as_ref().map(|below| below.scale.clone());
-        if let (Some(below), false) = (&mut below, screen.half_width.contains(&f64::INFINITY)) {
+        if let (Some(below), true) = (&mut below, is_bounded(&screen)) {
             self.approach(&mut screen, below)?;
         }
         let mut boxes = 0;
@@ -214,8 +222,9 @@ impl<O: DualOracle> Climb<'_, O> {
                 if whole {
                     return Ok(Relaxation::Undecided);
                 }
-                screen.half_width.fill(f64::INFINITY);
-                screen.prices = prices;
+                // The box is too narrow for a plan.
+                boxes += 1;
+                widen(&mut screen, boxes);
                 continue;
             }
             let kept = self.value_of_kept(&ascent, scale, &prices);
@@ -224,10 +233,7 @@ impl<O: DualOracle> Climb<'_, O> {
             let missing = (0.1 * self.rel_gap).max(1e-9) * bound.abs().max(kept.abs());
             if (kept - bound > missing || bound == f64::NEG_INFINITY) && boxes < BOXES {
                 boxes += 1;
-                screen.half_width.iter_mut().for_each(|width| *width *= 4.0);
-                if boxes == BOXES {
-                    screen.half_width.fill(f64::INFINITY);
-                }
+                widen(&mut screen, boxes);
                 screen.prices = prices;
                 continue;
             }
@@ -257,47 +263,6 @@ impl<O: DualOracle> Climb<'_, O> {
         }
     }
 
-    /// Moves the centre of the box near the top for all rows, and narrows the box: a pass says what all rows use, the sample
-    /// how usage answers to prices, as in [`come_near`]. The last move shows how far off the prices may still be.
-    fn approach(&mut self, screen: &mut Screen, below: &mut Below<'_, '_>) -> Result<(), Interrupted> {
-        let mut moves = Vec::with_capacity(APPROACHES);
-        let mut best = (f64::NEG_INFINITY, screen.prices.clone());
-        for _ in 0..APPROACHES {
-            let (point, value) = self.dual_value(self.goal, &screen.prices)?;
-            if point.stranded.is_some() || value <= best.0 {
-                // The last move led down.
-                screen.prices = best.1;
-                break;
-            }
-            best = (value, screen.prices.clone());
-            let limits = self.oracle.limits();
-            let left = |k: usize| match self.goal {
-                Goal::Usage(lifted) if lifted == k => LIFTED,
-                _ => within((limits.values[k] - point.usage[k]) * below.scale.usage[k] * below.ascent.rows.share[k]),
-            };
-            let left: Vec<f64> = (0..limits.ids.len()).map(left).collect();
-            below.ascent.leave(&left);
-            if !matches!(below.ascent.run(f64::INFINITY, self.watch)?, Ascended::Optimal) {
-                break;
-            }
-            let prices = below.scale.to_problem(below.ascent.prices());
-            let width = |k: usize| screen.half_width[k].max(f64::MIN_POSITIVE);
-            let squares = (0..prices.len()).map(|k| ((prices[k] - screen.prices[k]) / width(k)).powi(2));
-            moves.push((squares.sum::<f64>() / prices.len() as f64).sqrt());
-            screen.prices = prices;
-            if moves.last().is_some_and(|&move_by| move_by < LAST_APPROACH) {
-                break;
-            }
-        }
-        if let [.., first, last] = moves[..] {
-            let off = APPROACH_MARGIN * last * last / first;
-            // Moves that say nothing (none, or beyond all widths) leave the box as it is.
-            let part = if off.is_finite() { off.clamp(NARROWEST, 1.0) } else { 1.0 };
-            screen.half_width.iter_mut().for_each(|width| *width *= part);
-        }
-        Ok(())
-    }
-
     /// An ascent at the centre of the box, or better.
     fn start<'r>(
         &self,
@@ -319,10 +284,21 @@ impl<O: DualOracle> Climb<'_, O> {
             ascent.lower_prices();
             return Ok(ascent);
         };
-        let mut ascent = Ascent::new(rows, limit, &scale.to_rows(&screen.prices));
-        come_near(&mut ascent, below.ascent, self.watch)?;
-        let widths = scale.to_rows(&screen.half_width);
-        if rows.len() > MODEL_ROWS / 2 && !screen.half_width.contains(&f64::INFINITY) {
+        let prices = scale.to_rows(&screen.prices);
+        if !is_bounded(screen) {
+            let mut ascent = Ascent::new(rows, limit, &prices);
+            come_near(&mut ascent, below.ascent, self.watch)?;
+            return Ok(ascent);
+        }
+        let mut ascent = Ascent::new(rows, limit, &prices);
+        let settled = settled(rows, ascent.limits(), prices, margins(&ascent));
+        let part = if settled.is_some() { PART_SETTLED } else { PART };
+        match settled {
+            Some(prices) => ascent.go_to(&prices),
+            None => come_near(&mut ascent, below.ascent, self.watch)?,
+        }
+        if rows.len() > MODEL_ROWS / 2 {
+            let widths: Vec<f64> = scale.to_rows(&screen.half_width).iter().map(|width| part * width).collect();
             come_nearer(&mut ascent, &widths, self.watch)?;
         }
         Ok(ascent)
@@ -343,7 +319,7 @@ impl<O: DualOracle> Climb<'_, O> {
     }
 
     /// A pass over all rows, and the dual value at `prices` up to rounding.
-    fn dual_value(&mut self, goal: Goal, prices: &[f64]) -> Result<(DualPoint, f64), Interrupted> {
+    pub(crate) fn dual_value(&mut self, goal: Goal, prices: &[f64]) -> Result<(DualPoint, f64), Interrupted> {
         let point = self.oracle.evaluate(goal, prices)?;
         let mut value = Sum::default();
         value.add(point.value);
@@ -366,6 +342,18 @@ impl<O: DualOracle> Climb<'_, O> {
     fn conflicts(&mut self, ray: &[f64]) -> Result<bool, Interrupted> {
         Ok(self.bound(Goal::Feasibility, ray)? > 0.0)
     }
+}
+
+/// Makes a box wider that has turned out too narrow; the last of all holds everything.
+fn widen(screen: &mut Screen, boxes: usize) {
+    let factor = if boxes < BOXES { WIDER } else { f64::INFINITY };
+    // No price is held where it is.
+    screen.half_width.iter_mut().for_each(|width| *width = width.max(f64::MIN_POSITIVE) * factor);
+}
+
+/// Whether the box has an end in every direction.
+fn is_bounded(screen: &Screen) -> bool {
+    !screen.half_width.contains(&f64::INFINITY)
 }
 
 /// What a computed bound proves: nothing where it has overflowed.
@@ -395,7 +383,7 @@ fn pays_for_lifted(ascent: &Ascent<'_>) -> bool {
 
 /// What overflows in the units of the rows (or is NaN, both sides having done so) is as good as no limit; the other way, it is out
 /// of reach.
-fn within(left: f64) -> f64 {
+pub(crate) fn within(left: f64) -> f64 {
     if left < -BEYOND {
         -BEYOND
     } else {

@@ -1,0 +1,128 @@
+//! Passes that move the box to the top of the dual of all rows, and narrow it.
+//!
+//! A pass at the prices of the samples says what all rows use, and shows the rows in which the choice is close. Where these are
+//! spread evenly they say how usage answers to prices, and one Newton step leaves a tenth of the error; where many are tied,
+//! the sample is asked, a control variate as in [`come_near`](crate::nearing::come_near).
+
+use crate::ascent::Ascended;
+use crate::nearing::{margins, tied};
+use crate::newton::{is_smooth, wanted, Place};
+use crate::oracle::{DualOracle, Goal, Interrupted, Screen};
+use crate::relax::{left_over, within, Below, Climb, LIFTED};
+
+/// Passes at most.
+const APPROACHES: usize = 2;
+/// A move by less than this part of the box is the last: a Newton step, and one that the sample suggests.
+const LAST_STEP: f64 = 0.3;
+const LAST_MOVE: f64 = 0.05;
+/// What a Newton step may still be off, in its own length, and how much wider than the error they leave other moves keep the box.
+const STEP_MARGIN: f64 = 0.3;
+const MOVE_MARGIN: f64 = 10.0;
+/// The narrowest part of the box.
+const NARROWEST: f64 = 1.0 / 64.0;
+/// The next pass is nearer to the top.
+const CLOSER: f64 = 0.5;
+
+/// What a pass at some prices says, in the units of the rows.
+struct Seen {
+    value: f64,
+    /// What is left of each limit.
+    left: Vec<f64>,
+    /// The prices after a Newton step, where that is of use.
+    stepped: Option<Vec<f64>>,
+}
+
+impl<O: DualOracle> Climb<'_, O> {
+    /// Moves the centre of a box that the samples have left, and narrows it by what the last move tells of the error.
+    pub(crate) fn approach(&mut self, screen: &mut Screen, below: &mut Below<'_, '_>) -> Result<(), Interrupted> {
+        let n_limits = screen.prices.len();
+        let mut margins = margins(below.ascent);
+        margins.sort_by(f64::total_cmp);
+        // At the vertex of the sample one row per limit is tied.
+        let close = wanted(n_limits) as f64 / self.oracle.n_queries() as f64 * margins.len() as f64 + n_limits as f64;
+        let mut width = (!tied(&margins, n_limits)).then(|| margins[(close as usize).min(margins.len() - 1)]);
+        let mut best = (f64::NEG_INFINITY, screen.prices.clone());
+        let (mut first, mut narrowed) = (None::<f64>, screen.half_width.clone());
+        for _ in 0..APPROACHES {
+            let Some(seen) = self.look(screen, below, width)?.filter(|seen| seen.value > best.0) else {
+                // The last move led down.
+                screen.prices = best.1;
+                break;
+            };
+            best = (seen.value, screen.prices.clone());
+            let smooth = seen.stepped.is_some();
+            let prices = match seen.stepped {
+                Some(prices) => prices,
+                None => {
+                    let share = &below.ascent.rows.share;
+                    let left: Vec<f64> =
+                        seen.left.iter().zip(share).map(|(left, share)| within(left * share)).collect();
+                    below.ascent.leave(&left);
+                    if !matches!(below.ascent.run(f64::INFINITY, self.watch)?, Ascended::Optimal) {
+                        break;
+                    }
+                    below.ascent.prices().to_vec()
+                }
+            };
+            let prices = below.scale.to_problem(&prices);
+            let step: Vec<f64> = prices.iter().zip(&screen.prices).map(|(to, from)| (to - from).abs()).collect();
+            let parts = step.iter().zip(&screen.half_width).map(|(step, width)| step / width.max(f64::MIN_POSITIVE));
+            let moved = (parts.map(|part| part * part).sum::<f64>() / n_limits as f64).sqrt();
+            screen.prices = prices;
+            let widths = step.iter().zip(&screen.half_width);
+            narrowed = match first {
+                // Moves that say nothing (beyond all widths) leave the box as it is.
+                _ if !moved.is_finite() || moved > 1.0 => screen.half_width.clone(),
+                _ if smooth => {
+                    widths.map(|(step, width)| STEP_MARGIN * (step + moved.max(NARROWEST) * width)).collect()
+                }
+                Some(first) => {
+                    let part = (MOVE_MARGIN * moved * moved / first).clamp(NARROWEST, 1.0);
+                    widths.map(|(_, width)| part * width).collect()
+                }
+                None => screen.half_width.clone(),
+            };
+            if moved < if smooth { LAST_STEP } else { LAST_MOVE } {
+                break;
+            }
+            first = Some(moved);
+            width = width.map(|width| CLOSER * width);
+        }
+        screen.half_width = narrowed;
+        Ok(())
+    }
+
+    /// A pass at the centre of the box; rows are close up to a width, if any. `None` where the dual has no value.
+    fn look(
+        &mut self,
+        screen: &Screen,
+        below: &Below<'_, '_>,
+        width: Option<f64>,
+    ) -> Result<Option<Seen>, Interrupted> {
+        let (n_limits, scale) = (screen.prices.len(), below.scale);
+        let Some(width) = width else {
+            let (point, value) = self.dual_value(self.goal, &screen.prices)?;
+            let limits = &self.oracle.limits().values;
+            let left = |k: usize| match self.goal {
+                Goal::Usage(lifted) if lifted == k => LIFTED,
+                _ => within((limits[k] - point.usage[k]) * scale.usage[k]),
+            };
+            let left = (0..n_limits).map(left).collect();
+            return Ok(point.stranded.is_none().then_some(Seen {
+                value: scale.objective * value,
+                left,
+                stepped: None,
+            }));
+        };
+        let half_width = vec![0.0; n_limits];
+        let close = Screen { half_width, slack: width / scale.objective, sample: 0, ..screen.clone() };
+        let mut rows = self.oracle.screen(self.goal, &close)?;
+        rows.rescale(scale);
+        let left = left_over(self.oracle, self.goal, &rows, scale);
+        let (place, keys) = Place::of_rows(&rows, scale.to_rows(&screen.prices), width);
+        let value = place.value(&left) + rows.fixed_objective.value();
+        let stepped = is_smooth(keys.iter().map(|key| key.1), width, n_limits).then(|| place.stepped(&left));
+        let left = left.iter().zip(&place.used).map(|(left, used)| left - used).collect();
+        Ok((rows.stranded.is_none() && value.is_finite()).then_some(Seen { value, left, stepped }))
+    }
+}
