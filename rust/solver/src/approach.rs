@@ -40,7 +40,8 @@ impl<O: DualOracle> Climb<'_, O> {
         margins.sort_by(f64::total_cmp);
         // At the vertex of the sample one row per limit is tied.
         let close = wanted(n_limits) as f64 / self.oracle.n_queries() as f64 * margins.len() as f64 + n_limits as f64;
-        let mut width = (!tied(&margins, n_limits)).then(|| margins[(close as usize).min(margins.len() - 1)]);
+        let mut width = margins.get((close as usize).min(margins.len().saturating_sub(1))).copied();
+        width = width.filter(|_| !tied(&margins, n_limits));
         let mut best = (f64::NEG_INFINITY, screen.prices.clone());
         let (mut first, mut narrowed) = (None::<f64>, screen.half_width.clone());
         for _ in 0..APPROACHES {
