@@ -29,7 +29,7 @@ const SAMPLE_PER_LIMIT: usize = 32;
 const FIRST_SAMPLE: usize = 256;
 /// What is left to gain on the sample that is not worth a step, in gaps.
 const ENOUGH: f64 = 1e-4;
-/// Reads for all budgets that are not proven yet, and the rows per limit among which a plan is made.
+/// Reads for all budgets that are not proven yet, and the rows per limit with a price among which a plan is made.
 const CLOSE: [usize; 3] = [192, 192, 256];
 /// Gaps below this are left to single solves: here every query of a batch counts.
 const LEAST_GAP: f64 = 1e-6;
@@ -250,7 +250,7 @@ impl Drawing<'_> {
         self.passes += 1;
         let (data, n_limits) = (self.ground.data, self.ground.share.len());
         let show = |sum: &mut Curvature, row: &Close<'_>| sum.add(data, row);
-        let empty = || Curvature::flat(n_limits);
+        let empty = |_| Curvature::flat(n_limits);
         let found = data.look(self.pool, &looks, self.watch, empty, show, Curvature::append)?;
         let place = |(look, (seen, curvature)): (Look, (Seen, Curvature))| {
             (Line::new(data, look.prices.clone(), &seen), Place::new(look, &seen, curvature))
@@ -263,7 +263,7 @@ impl Drawing<'_> {
         self.passes += 1;
         let data = self.ground.data;
         let show = |near: &mut Near, row: &Close<'_>| near.take(data, row);
-        let found = data.look(self.pool, &looks, self.watch, || Near::none(data), show, Near::append)?;
+        let found = data.look(self.pool, &looks, self.watch, |rows| Near::none(data, rows), show, Near::append)?;
         let line = |(look, (seen, near)): (Look, (Seen, Near))| {
             let near = near.counted(data, &seen);
             (Line::new(data, look.prices, &seen), near)
@@ -290,7 +290,7 @@ impl Drawing<'_> {
             let n = self.ground.data.problem.n_queries;
             let look = |(_, prices, rung): &(usize, Vec<f64>, &Place)| Look {
                 prices: prices.clone(),
-                slack: rung.width_of(n, close * prices.len(), n),
+                slack: rung.width_of(n, close * priced(prices), n),
             };
             let looks: Vec<Look> = pending.iter().map(look).collect();
             let slack: Vec<f64> = looks.iter().map(|look| look.slack).collect();
@@ -309,6 +309,11 @@ impl Drawing<'_> {
         }
         Ok(points)
     }
+}
+
+/// Limits with a price, and one more, which may get one.
+fn priced(prices: &[f64]) -> usize {
+    prices.iter().filter(|price| **price > 0.0).count() + 1
 }
 
 /// What is used too much.

@@ -14,8 +14,10 @@ use crate::pass::{Counted, Data, Used};
 use crate::pool::Pool;
 use crate::problem::Matrix;
 
-/// Pairs priced between two looks at the watch: some milliseconds of work.
-const PRICED_PER_POLL: usize = 1 << 23;
+/// Pairs priced between two looks at the watch, some tens of milliseconds of work, and the pieces of that for threads to share:
+/// what each gathers has to be joined.
+const PRICED_PER_POLL: usize = 1 << 26;
+const PIECES: usize = 4;
 /// Pairs of a tile: two columns of numbers for each stay in the first-level cache.
 const TILE_PAIRS: usize = 1_280;
 
@@ -84,18 +86,22 @@ impl Data<'_> {
         pool: &Pool,
         looks: &[Look],
         watch: &dyn Watch,
-        empty: impl Fn() -> T + Sync,
+        empty: impl Fn(usize) -> T + Sync,
         show: impl Fn(&mut T, &Close<'_>) + Sync,
         mut append: impl FnMut(&mut T, T),
     ) -> Result<Vec<(Seen, T)>, Interrupted> {
         let pricings = self.pricings(looks);
-        let mut all: Vec<(Seen, T)> = looks.iter().map(|_| (self.nothing_seen(), empty())).collect();
+        let mut all: Vec<(Seen, T)> = looks.iter().map(|_| (self.nothing_seen(), empty(0))).collect();
         let (n, m) = (self.problem.n_queries, self.problem.n_models);
         let stretch = (PRICED_PER_POLL / m / looks.len().max(1)).max(TILE_PAIRS);
         for from in (0..n).step_by(stretch) {
             watch.poll()?;
-            let blocks = pool.blocks(from..n.min(from + stretch), m, |rows| {
-                let mut found: Vec<(Seen, T)> = looks.iter().map(|_| (self.nothing_seen(), empty())).collect();
+            let to = n.min(from + stretch);
+            let size = (to - from).div_ceil(PIECES).next_multiple_of(self.tile_rows());
+            let blocks = pool.each((to - from).div_ceil(size), |at| {
+                let rows = from + at * size..to.min(from + (at + 1) * size);
+                let mut found: Vec<(Seen, T)> =
+                    looks.iter().map(|_| (self.nothing_seen(), empty(rows.len()))).collect();
                 self.look_at(rows, &[], looks, &pricings, &mut found, &show);
                 found
             });
@@ -120,7 +126,7 @@ impl Data<'_> {
     pub(crate) fn choices(&self, pool: &Pool, prices: Vec<f64>, watch: &dyn Watch) -> Result<Vec<u16>, Interrupted> {
         let look = [Look { prices, slack: f64::INFINITY }];
         let show = |choices: &mut Vec<u16>, row: &Close<'_>| choices.push(row.at as u16);
-        let found = self.look(pool, &look, watch, Vec::new, show, |all, next| all.extend(next))?;
+        let found = self.look(pool, &look, watch, Vec::with_capacity, show, |all, next| all.extend(next))?;
         Ok(found.into_iter().flat_map(|(_, choices)| choices).collect())
     }
 

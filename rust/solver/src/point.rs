@@ -8,7 +8,6 @@ use crate::newton::{dual_value, Place};
 use crate::oracle::Goal;
 use crate::pass::{Data, Used};
 use crate::plan::NEAR;
-use crate::pool::block_rows;
 use crate::problem::LARGEST;
 use crate::repair::repair;
 use crate::rows::{Rows, Scale};
@@ -86,9 +85,10 @@ impl Line {
 }
 
 impl Near {
-    pub(crate) fn none(data: &Data<'_>) -> Self {
+    /// Nothing, with room for what is close among so many rows.
+    pub(crate) fn none(data: &Data<'_>, rows: usize) -> Self {
         let most = MOST_CLOSE * data.limits.ids.len();
-        let room = (most * block_rows(data.problem.n_models)).div_ceil(data.problem.n_queries);
+        let room = (most * rows).div_ceil(data.problem.n_queries);
         Self { room, rows: data.no_rows(Goal::Objective), own: data.no_own(), used: data.unused.clone() }
     }
 
