@@ -64,6 +64,7 @@ mod point;
 mod pool;
 mod presolve;
 mod problem;
+mod quadratic;
 mod ranges;
 mod reach;
 mod relax;

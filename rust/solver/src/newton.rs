@@ -7,6 +7,7 @@
 use crate::kernel::least_two;
 use crate::many::{Close, Look, Seen, Turned};
 use crate::pass::Data;
+use crate::quadratic::Quadratic;
 use crate::rows::Rows;
 use crate::sums::Sum;
 
@@ -25,8 +26,6 @@ const EVEN: f64 = 0.7;
 const MOST_LIMITS: usize = 300;
 /// Added to the diagonal of the curvature, relative to it.
 const RIDGE: f64 = 1e-3;
-/// Times that prices which would pass below zero are held there.
-const HOLDS: usize = 8;
 
 /// A point of the dual of some rows.
 #[derive(Clone)]
@@ -192,28 +191,10 @@ impl Place {
 
     /// Where the quadratic model of the dual is highest, as far as prices stay above zero.
     pub(crate) fn step(&self, over: &[f64], held: Option<usize>) -> Vec<f64> {
-        let n = over.len();
         let curvature = |k: usize, l: usize| self.curvature(k, l);
-        let mut step = vec![0.0; n];
-        let movable = |k: usize| Some(k) != held && (self.prices[k] > 0.0 || over[k] > 0.0);
-        let mut free: Vec<usize> = (0..n).filter(|&k| movable(k) && curvature(k, k) > 0.0).collect();
-        for _ in 0..HOLDS {
-            // What is held at zero moves the others.
-            let moved: Vec<usize> = (0..n).filter(|k| !free.contains(k) && step[*k] != 0.0).collect();
-            let goal = |&k: &usize| over[k] - moved.iter().map(|&l| curvature(k, l) * step[l]).sum::<f64>();
-            let goal: Vec<f64> = free.iter().map(goal).collect();
-            let line =
-                |&k: &usize| free.iter().map(|&l| curvature(k, l) * if k == l { 1.0 + RIDGE } else { 1.0 }).collect();
-            let solved = solve_positive(free.iter().map(line).collect(), goal);
-            free.iter().zip(&solved).for_each(|(&k, &x)| step[k] = x);
-            let below: Vec<usize> = free.iter().copied().filter(|&k| self.prices[k] + step[k] < 0.0).collect();
-            if below.is_empty() {
-                break;
-            }
-            below.iter().for_each(|&k| step[k] = -self.prices[k]);
-            free.retain(|k| !below.contains(k));
-        }
-        step
+        let ridge = |k: usize| RIDGE * self.curvature(k, k);
+        let model = Quadratic { prices: &self.prices, slope: over, curvature, ridge };
+        model.step(|k| Some(k) != held && self.curvature(k, k) > 0.0)
     }
 }
 
@@ -309,25 +290,4 @@ impl Curvature {
             self.changes.iter().for_each(|&(b, l)| self.at[k * self.n + l] += a * b);
         }
     }
-}
-
-/// Solves a positive definite system (Cholesky).
-fn solve_positive(mut matrix: Vec<Vec<f64>>, mut x: Vec<f64>) -> Vec<f64> {
-    let n = x.len();
-    for k in 0..n {
-        for l in 0..=k {
-            let rest: f64 = (0..l).map(|i| matrix[k][i] * matrix[l][i]).sum();
-            let left = matrix[k][l] - rest;
-            matrix[k][l] = if k == l { left.max(1e-9 * matrix[k][k]).max(1e-300).sqrt() } else { left / matrix[l][l] };
-        }
-    }
-    for k in 0..n {
-        let rest: f64 = (0..k).map(|i| matrix[k][i] * x[i]).sum();
-        x[k] = (x[k] - rest) / matrix[k][k];
-    }
-    for k in (0..n).rev() {
-        let rest: f64 = (k + 1..n).map(|i| matrix[i][k] * x[i]).sum();
-        x[k] = (x[k] - rest) / matrix[k][k];
-    }
-    x
 }

@@ -7,6 +7,7 @@
 use crate::ascent::STRETCH;
 use crate::columns::Columns;
 use crate::lanes::least_and_near;
+use crate::quadratic::Quadratic;
 use crate::rows::Rows;
 
 /// The first temperature, in mean objectives, and the factor from one to the next.
@@ -31,8 +32,6 @@ const RIDGE: (f64, f64) = (1e-3, 1e-2);
 const MOST_LIMITS: usize = 1_000;
 /// A product of sums that is large enough to take its logarithm; one sum is at most the number of pairs of a row.
 const LARGE: f64 = 1e250;
-/// Times that prices which would pass below zero are held there.
-const HOLDS: usize = 4;
 
 /// The smoothed dual at some prices.
 struct Smooth {
@@ -213,54 +212,12 @@ fn exponential(x: f64) -> f64 {
 fn newton_step(at: &Smooth, prices: &[f64], temperature: f64) -> Vec<f64> {
     let Smooth { slope, curvature, .. } = at;
     let n = slope.len();
-    let between = |k: usize, l: usize| curvature[k.min(l) * n + k.max(l)];
-    let mut free: Vec<usize> = (0..n).filter(|&k| prices[k] > 0.0 || slope[k] > 0.0).collect();
-    let mut step = vec![0.0; n];
-    for _ in 0..HOLDS {
-        // What is held at zero moves the others.
-        let held: Vec<usize> = (0..n).filter(|k| !free.contains(k) && step[*k] != 0.0).collect();
-        let goal: Vec<f64> =
-            free.iter().map(|&k| slope[k] - held.iter().map(|&l| between(k, l) * step[l]).sum::<f64>()).collect();
-        let ridge = |k: usize| RIDGE.0 * curvature[k * n + k] + RIDGE.1 / temperature;
-        let mut matrix = Vec::with_capacity(free.len() * free.len());
-        for &k in &free {
-            matrix.extend(free.iter().map(|&l| between(k, l) + if k == l { ridge(k) } else { 0.0 }));
-        }
-        let solved = solve_positive(&mut matrix, goal);
-        free.iter().zip(&solved).for_each(|(&k, &x)| step[k] = x);
-        let below: Vec<usize> = free.iter().copied().filter(|&k| prices[k] + step[k] < 0.0).collect();
-        if below.is_empty() {
-            break;
-        }
-        below.iter().for_each(|&k| step[k] = -prices[k]);
-        free.retain(|k| !below.contains(k));
-    }
+    let ridge = |k: usize| RIDGE.0 * curvature[k * n + k] + RIDGE.1 / temperature;
+    let curvature = |k: usize, l: usize| curvature[k.min(l) * n + k.max(l)];
+    let mut step = Quadratic { prices, slope, curvature, ridge }.step(|_| true);
     let most = step.iter().map(|x| x.abs() / (LONGEST * temperature)).fold(1.0, f64::max);
     step.iter_mut().for_each(|x| *x /= most);
     step
-}
-
-/// Solves a positive definite system of which the upper half is given, line by line (Gauss without pivoting).
-fn solve_positive(matrix: &mut [f64], mut x: Vec<f64>) -> Vec<f64> {
-    let n = x.len();
-    for k in 0..n {
-        let (done, below) = matrix.split_at_mut((k + 1) * n);
-        let line = &done[k * n..];
-        let (of_k, pivot) = (x[k], line[k].max(f64::MIN_POSITIVE));
-        for (other, l) in below.chunks_exact_mut(n).zip(k + 1..) {
-            let factor = line[l] / pivot;
-            if factor != 0.0 {
-                other[l..].iter_mut().zip(&line[l..]).for_each(|(x, y)| *x -= factor * y);
-                x[l] -= factor * of_k;
-            }
-        }
-    }
-    for k in (0..n).rev() {
-        let line = &matrix[k * n..(k + 1) * n];
-        let known = line[k + 1..].iter().zip(&x[k + 1..]).map(|(a, b)| a * b).sum::<f64>();
-        x[k] = (x[k] - known) / line[k].max(f64::MIN_POSITIVE);
-    }
-    x
 }
 
 #[cfg(test)]
@@ -268,23 +225,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn positive_systems_are_solved() {
-        let x = solve_positive(&mut [4.0, 2.0, 0.0, 0.0, 5.0, 1.0, 0.0, 0.0, 3.0], vec![8.0, 15.0, 11.0]);
-        [1.0, 2.0, 3.0].iter().zip(x).for_each(|(a, b)| assert!((a - b).abs() < 1e-12));
-    }
-
-    #[test]
     fn exponentials_are_near_enough() {
         for x in [0.0_f64, -1e-9, -0.3, -1.0, -7.7, -30.0, -99.0] {
             assert!((exponential(x) / x.exp() - 1.0).abs() < 1e-5, "{x}");
         }
         assert!(exponential(-1e9) < 1e-40);
-    }
-
-    #[test]
-    fn a_step_does_not_pass_below_zero() {
-        let at = Smooth { value: 0.0, slope: vec![-0.3, 0.05], curvature: vec![1.0, 0.0, 0.0, 1.0] };
-        let step = newton_step(&at, &[0.1, 0.2], 1.0);
-        assert!((step[0] + 0.1).abs() < 1e-12 && (step[1] - 0.05).abs() < 1e-3, "{step:?}");
     }
 }
