@@ -130,11 +130,12 @@ def target(
         part_acc, part_cost = np.ascontiguousarray(acc[rows]), np.ascontiguousarray(cost[rows])
         return lambda total, mean: omnirouter.solve(part_acc, part_cost, budget=total, min_accuracy=mean)
 
-    def confident(rows: NDArray[np.int64]) -> tuple[Solution, float]:
+    def confident(rows: NDArray[np.int64]) -> tuple[NDArray[np.int32] | None, float]:
         total = None if budget is None else budget * len(rows)
         solution, assurance = solve_confidently(solver(rows), record.expect, total, floor, CONFIDENCE)
         tightened = assurance.solved.budget, assurance.solved.min_accuracy
-        return solution, next(value / (len(rows) if k == 0 else 1) for k, value in enumerate(tightened) if value is not None)
+        solved = next(value / (len(rows) if k == 0 else 1) for k, value in enumerate(tightened) if value is not None)
+        return solution.assignment if assurance.kept else None, solved
 
     def of(plan: NDArray[np.int32] | None, values: Array) -> Array:
         return np.full(n, nan) if plan is None else values[np.arange(n), plan]
@@ -159,7 +160,7 @@ def target(
     rng = np.random.default_rng(1)
     for _ in range(rerouted):
         rows = rng.integers(0, n, n)
-        plan = confident(rows)[0].assignment
+        plan = confident(rows)[0]
         if plan is not None:
             hits.append(float(gains[rows, plan].mean()) >= least)
     sign = 1.0 if budget is None else -1.0
@@ -172,11 +173,11 @@ def target(
         real=sign * float(of(plain.assignment, gains).mean()),
         kept=kept(plain.assignment),
         solved=solved,
-        real_confident=sign * float(of(sure.assignment, gains).mean()),
-        kept_confident=kept(sure.assignment),
+        real_confident=sign * float(of(sure, gains).mean()),
+        kept_confident=kept(sure),
         rerouted=float(np.mean(hits)) if hits else nan,
         accuracy=float(of(plain.assignment, scores).mean()),
-        accuracy_confident=float(of(sure.assignment, scores).mean()),
+        accuracy_confident=float(of(sure, scores).mean()),
     )
 
 

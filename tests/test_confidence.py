@@ -15,6 +15,10 @@ from omnirouter import Solution
 from omnirouter.cli import main
 from omnirouter.confidence import solve_confidently
 from omnirouter.errors import RouterError
+from omnirouter.evaluation import comparing
+from omnirouter.evaluation.bootstrap import Resamples
+from omnirouter.evaluation.fitting import Forecast
+from omnirouter.evaluation.measuring import Judge
 from omnirouter.outcomes import Outcomes
 from omnirouter.predictor import Encoder, embedded_encoder
 from omnirouter.record import Expectation, Total, TrackRecord
@@ -197,7 +201,9 @@ def test_out_of_reach_with_confidence_is_infeasible_with_a_certificate(budget: f
     assert solution.certificate is not None
     assert omnirouter.verify(solution.problem, solution).ok
     assert not assurance.kept
-    assert "which no plan meets" in assurance.in_words()
+    assert assurance.n_solves < 12
+    assert f"in {assurance.n_solves} solves; the nearest, made for a predicted" in assurance.in_words()
+    assert "; there is none for a predicted" in assurance.in_words()
 
 
 def test_a_search_that_is_ended_says_that_its_plan_does_not_keep_the_limit() -> None:
@@ -212,7 +218,9 @@ def test_a_search_that_is_ended_says_that_its_plan_does_not_keep_the_limit() -> 
     assert solution.assignment is not None
     assert assurance.n_solves == 1
     assert not assurance.kept
-    assert "the plan does not keep that, the search was ended" in assurance.in_words()
+    assert (
+        "in 1 solve, then the search was ended; the nearest, made for a predicted spend within 80," in assurance.in_words()
+    )
 
 
 def test_a_search_that_is_ended_without_a_plan_does_not_say_that_there_is_none() -> None:
@@ -227,15 +235,50 @@ def test_a_search_that_is_ended_without_a_plan_does_not_say_that_there_is_none()
     assert solution.assignment is None
     assert assurance.ended
     assert not assurance.kept
-    assert "no plan was found, the search was ended" in assurance.in_words()
-    assert "no plan meets" not in assurance.in_words()
+    assert assurance.in_words().endswith("within 80, in 1 solve, then the search was ended")
 
 
-def test_predictions_without_room_are_refused() -> None:
+def test_predictions_without_room_end_with_the_nearest_plan_and_claim_no_proof() -> None:
     ones, zeros = np.ones((100, 2)), np.zeros((100, 2))
     record = TrackRecord.of(ones, zeros, zeros, zeros)
-    with pytest.raises(RouterError, match="the predictions leave no room for it"):
-        solve_confidently(lambda b, f: omnirouter.solve(ones, zeros, min_accuracy=f), record.expect, None, 0.9, 0.9)
+    solution, assurance = solve_confidently(
+        lambda b, f: omnirouter.solve(ones, zeros, min_accuracy=f), record.expect, None, 0.9, 0.9
+    )
+    assert solution.assignment is not None
+    assert not assurance.kept
+    assert not assurance.ended
+    assert assurance.nearest is not None
+    assert assurance.nearest.solved == assurance.solved
+    lacks = 0.9 - assurance.nearest.expectation.least_accuracy(0.9)
+    assert assurance.nearest.lacks(assurance.asked, 0.9) == pytest.approx(lacks)
+    words = (
+        "that keeps a realised accuracy of 0.9, in 2 solves; the nearest, made for a predicted accuracy of 0.9, is sure to"
+    )
+    assert words in assurance.in_words()
+    assert "there is none" not in assurance.in_words()
+    assert assurance.to_dict()["nearest"]["solved"] == {"budget": None, "min_accuracy": 0.9}
+
+
+def test_a_search_that_gets_nowhere_says_how_many_solves_and_the_nearest() -> None:
+    """Whatever the budget, the plan is the same, so nothing is ever proven."""
+    rng = np.random.default_rng(0)
+    record = record_of(rng, 500)
+    acc, cost, _, _ = simulate(rng, 200)
+    stubborn = omnirouter.solve(acc, cost)
+    solution, assurance = solve_confidently(lambda b, f: stubborn, record.expect, 80.0, None, 0.9)
+    assert solution is stubborn
+    assert (assurance.kept, assurance.ended, assurance.n_solves) == (False, False, 12)
+    assert "no plan was found that keeps a realised spend within 80, in 12 solves; the nearest" in assurance.in_words()
+    assert f"may spend {record.expect(stubborn).most_spend(0.9):.6g}" in assurance.in_words()
+
+
+def test_an_evaluation_counts_a_plan_that_is_not_sure_as_none() -> None:
+    ones, costs = np.ones((50, 2)), np.tile([1.0, 2.0], (50, 1))
+    judge = Judge(("a", "b"), ones / 2, costs, Resamples(50, 20, 0))
+    own = Forecast("own", ones, costs, TrackRecord.of(ones, costs, ones / 2, costs))
+    target = comparing._asked(judge, own, "min_accuracy", 1.0, 0.9, 0.9, lambda: None)
+    assert np.isnan(target.kept)
+    assert np.isnan(target.predicted_accuracy)
 
 
 def test_more_confidence_has_a_larger_margin() -> None:
@@ -362,12 +405,15 @@ def test_the_command_line_tells_what_to_expect(router: Router, tmp_path: Path, c
     assert "with confidence 0.9" in shown
     assert main([*arguments, "--confidence", "0.95"]) == 0
     shown = capsys.readouterr().out
-    assert "with confidence 0.95, a realised spend within 24 asks for a predicted one of" in shown
+    assert "with confidence 0.95, a realised spend within 24 asks for a predicted spend within" in shown
     assert main([*arguments, "--confidence", "0.95", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["assurance"]["asked"] == {"budget": 24.0, "min_accuracy": None}
     assert told["expected"]["spend"]["predicted"] == told["spend"]
     assert main([*arguments[:-1], "1.5", "--confidence", "0.95"]) == 1
+    late = [*arguments, "--confidence", "0.95", "--time-limit", "1e-9"]
+    assert main(late) == 1
+    assert "no plan was found that keeps a realised spend within 24" in capsys.readouterr().out
     assert main([*arguments, "--confidence", "1.5"]) == 2
 
 

@@ -245,7 +245,8 @@ class Router:
             In [0.5, 1), such as 0.9: `budget` and `min_accuracy` are then about what the answers will cost and score,
             not about what is predicted, and each is to be kept with this probability (see `Total.margin`). Plans
             are held to a smaller budget or a higher floor, by what earlier decisions of the kind realised; see
-            ``Routing.assurance``. Limits on other things stay as they are.
+            ``Routing.assurance``, also for whether the plan keeps them (``kept``). Limits on other things stay as they
+            are.
         caps : mapping or array_like, optional
             Most prompts per model: by name, or one entry per model; None and infinity mean no limit. The
             pool's caps hold as well, so that the lower of both counts.

@@ -155,7 +155,8 @@ def route(arguments: argparse.Namespace) -> bool:
     else:
         report.show_solution(solution, list(routing.models))
         report.show_outlook(routing)
-    return solution.assignment is not None
+    sure = routing.assurance is None or routing.assurance.kept
+    return solution.assignment is not None and sure
 
 
 def evaluate(arguments: argparse.Namespace) -> bool:

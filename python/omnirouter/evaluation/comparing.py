@@ -154,14 +154,15 @@ def _asked(
     floor = min(asked, 1.0) if limit == "min_accuracy" else None
     expectation: Expectation | None = None
     if confidence is None or own.record is None:
-        solution = solved(budget, floor)
-        if own.record is not None and solution.assignment is not None:
+        plan = (solution := solved(budget, floor)).assignment
+        if own.record is not None and plan is not None:
             expectation = own.record.expect(solution)
     else:
         solution, assurance = solve_confidently(solved, own.record.expect, budget, floor, confidence)
-        expectation = assurance.expectation
+        # The nearest plan is none that was asked for.
+        plan, expectation = solution.assignment if assurance.kept else None, assurance.expectation
     done()
-    return _target(judge, own, solution.assignment, limit, share, asked, confidence, expectation)
+    return _target(judge, own, plan, limit, share, asked, confidence, expectation)
 
 
 def _target(
