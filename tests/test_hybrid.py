@@ -23,6 +23,7 @@ from omnirouter.predictor import (
 )
 from omnirouter.predictor.decisions import Shrinkage, price_grid
 from omnirouter.predictor.heads import logit, sigmoid
+from omnirouter.predictor.hybrid import held_out_amounts
 from omnirouter.predictor.kinds import KINDS, load_predictor, new_predictor
 from omnirouter.predictor.means import likely_means
 from omnirouter.predictor.stacking import AccStack, AmountStack, mean_scores
@@ -130,6 +131,17 @@ def test_amounts_are_stacked_in_logarithms() -> None:
     assert stack.weights[1] < 0.1
     np.testing.assert_allclose(stacked.mean(axis=0), truth.mean(axis=0), rtol=1e-6)
     assert np.abs(np.log(stacked / truth)).mean() < 0.2
+
+
+def test_held_out_amounts_do_not_know_the_level_of_their_own_fold() -> None:
+    fold = np.arange(20) // 4
+    guess = np.ones((20, 1))
+    paid = np.where(fold == 2, 100.0, 2.0)[:, None]
+    stack = AmountStack.fit([guess[None], guess[None]], paid)
+    held_out = held_out_amounts(stack, [guess, guess], paid, fold)
+    np.testing.assert_allclose(held_out[fold == 2], 2.0)
+    np.testing.assert_allclose(held_out[fold != 2], (100 + 3 * 2) / 4)
+    np.testing.assert_allclose(stack([guess, guess]), (100 + 4 * 2) / 5)
 
 
 def test_free_and_unknown_amounts_stay_so() -> None:

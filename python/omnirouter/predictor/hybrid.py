@@ -20,7 +20,7 @@ from omnirouter.predictor.learned_parts import Expected, HeldOut, State
 from omnirouter.predictor.network import NetworkPredictor
 from omnirouter.predictor.stacking import AccStack, AmountStack
 
-__all__ = ["HybridPredictor"]
+__all__ = ["HybridPredictor", "held_out_amounts"]
 
 STACKING_ROWS = 20_000
 FEW_ROWS = 1_000  # histories of fewer rows are divided into folds several times
@@ -108,26 +108,22 @@ class HybridPredictor(LearnedPredictor):
         if written is not None:
             tokens = [np.stack([_known(expected.output_tokens) for expected in part]) for part in parts]
             self.tokens_stack_ = AmountStack.fit(tokens, written)
-        stacked = [
-            (self.acc_stack_([part[r] for part in acc]), self.cost_stack_([part[r] for part in cost]))
-            for r in range(repeats)
+        spends = [
+            held_out_amounts(self.cost_stack_, [part[r] for part in cost], history.paid, folds[r]) for r in range(repeats)
         ]
         self.shrinkage_ = Shrinkage.fit(
-            np.stack([one for one, _ in stacked]),
-            np.stack([one for _, one in stacked]),
+            np.stack([self.acc_stack_([part[r] for part in acc]) for r in range(repeats)]),
+            np.stack(spends),
             history.acc,
             history.paid,
             folds,
             parts=acc,
         )
-
+        lengths = None
+        if written is not None and self.tokens_stack_ is not None:
+            lengths = held_out_amounts(self.tokens_stack_, [part[0] for part in tokens], written, folds[0])
         self.held_out_ = HeldOut(
-            rows,
-            Expected(
-                acc=self._held_out_acc([part[0] for part in acc], history.acc, folds[0]),
-                cost=self.cost_stack_([part[0] for part in cost]),
-                output_tokens=None if self.tokens_stack_ is None else self.tokens_stack_([part[0] for part in tokens]),
-            ),
+            rows, Expected(self._held_out_acc([part[0] for part in acc], history.acc, folds[0]), spends[0], lengths)
         )
 
     def _held_out_acc(
@@ -177,6 +173,18 @@ class HybridPredictor(LearnedPredictor):
         self.cost_stack_ = AmountStack(**state.of("cost_stack").arrays)
         tokens = state.of("tokens_stack").arrays
         self.tokens_stack_ = AmountStack(**tokens) if tokens else None
+
+
+def held_out_amounts(
+    stack: AmountStack, parts: list[NDArray[np.float64]], values: NDArray[np.float64], fold: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Out-of-fold amounts of the whole: the few weights are those of all rows, levels those of other folds."""
+    amounts = np.empty(values.shape)
+    for number in np.unique(fold):
+        held = fold == number
+        rest = stack.around([part[~held] for part in parts], values[~held])
+        amounts[held] = rest([part[held] for part in parts])
+    return amounts
 
 
 def _known(tokens: NDArray[np.float64] | None) -> NDArray[np.float64]:

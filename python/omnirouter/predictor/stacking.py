@@ -129,11 +129,9 @@ class AmountStack:
         repeats = len(parts[0])
         parts = [part.reshape(-1, values.shape[1]) for part in parts]
         values = np.concatenate([values] * repeats)
-        logs = np.stack([_safe_log(part) for part in parts])
-        seen = ~np.isnan(values) & ~np.isnan(logs).any(axis=0)
+        logs, seen, part_level = _compared(parts, values)
         target = _safe_log(np.where(seen, values, np.nan))
         usable = seen & (values > 0)
-        part_level = np.stack([_column_mean(np.where(seen, part, np.nan)) for part in logs])
         features = np.where(usable, logs - part_level[:, None, :], 0.0)
         residual = np.where(usable, target - _column_mean(np.where(usable, target, np.nan)), 0.0)
         weights = _non_negative(
@@ -142,6 +140,14 @@ class AmountStack:
             prior=np.full(len(parts), 1 / len(parts)),
             strength=COMMON_ROWS * repeats / len(values),
         )
+        return cls._levelled(parts, values, weights)
+
+    @classmethod
+    def _levelled(
+        cls, parts: Sequence[NDArray[np.float64]], values: NDArray[np.float64], weights: NDArray[np.float64]
+    ) -> AmountStack:
+        """Weights with the levels (see `around`)."""
+        _, seen, part_level = _compared(parts, values)
         raw = cls(np.zeros(values.shape[1]), part_level, weights)(parts)
         total, wanted = np.where(seen, raw, 0.0).sum(axis=0), np.where(seen, values, 0.0).sum(axis=0)
         with np.errstate(divide="ignore"):
@@ -153,6 +159,10 @@ class AmountStack:
         """The geometric mean of the parts, for histories that cannot be divided."""
         return cls(np.zeros(n_models), np.zeros((n_parts, n_models)), np.full(n_parts, 1 / n_parts))
 
+    def around(self, parts: Sequence[NDArray[np.float64]], values: NDArray[np.float64]) -> AmountStack:
+        """The same weights, with the levels at which the mean of each stacked column (h, m) is that of the values (h, m)."""
+        return self._levelled(parts, values, self.weights)
+
     def __call__(self, parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
         """Stacked amounts (n, m) of the parts' amounts."""
         logs = np.stack([_safe_log(part) for part in parts])
@@ -160,6 +170,15 @@ class AmountStack:
             self.level + np.einsum("pij,p->ij", logs - self.part_level[:, None, :], self.weights)
         )
         return amounts
+
+
+def _compared(
+    parts: Sequence[NDArray[np.float64]], values: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]:
+    """Logarithms of the parts (p, h, m), where all of them and the value are known (h, m), and their means there (p, m)."""
+    logs = np.stack([_safe_log(part) for part in parts])
+    seen = ~np.isnan(values) & ~np.isnan(logs).any(axis=0)
+    return logs, seen, np.stack([_column_mean(np.where(seen, part, np.nan)) for part in logs])
 
 
 def _base(acc: NDArray[np.floating]) -> NDArray[np.float64]:
