@@ -116,6 +116,20 @@ def test_equal_prompts_are_held_out_together() -> None:
     assert (once.acc[numbers == 3] != again.acc[numbers == 3]).all()
 
 
+@pytest.mark.parametrize("free", [False, True])
+def test_a_fold_without_an_amount_is_predicted_like_the_others(free: bool) -> None:
+    known, _ = simulated(10, 3)
+    if free:
+        known = Expected(known.acc, known.cost * [0.0, 1.0, 1.0])
+    paid = np.full(10, np.nan)
+    paid[0] = 2.0  # alone: nothing is left to learn from where it is held out
+    held_out = Newcomer.held_out(known, np.zeros(10), paid, None, np.arange(10))
+    if free:  # a third of what is usual of a prompt is that of a model for free
+        assert known.cost[0, 1] < held_out.cost[0, 0] < known.cost[:, 1].mean()
+    else:
+        assert held_out.cost[0, 0] == pytest.approx(known.cost[0, 1])  # all known models cost the same
+
+
 # The router
 
 

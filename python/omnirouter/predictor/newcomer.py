@@ -30,6 +30,7 @@ LEVEL_VARIANCE = 0.25  # of a new level, beyond how the known ones spread
 STEPS = 25
 FOLDS = 5
 LEAST_AMOUNT = 1e-30  # stands for nothing in a logarithm
+FREE = np.log(1e3 * LEAST_AMOUNT)  # mean logarithms below it are of models that cost nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,13 +209,20 @@ def _acc_link(known: NDArray[np.float64], scores: NDArray[np.floating]) -> Link:
 
 
 def _amount_link(known: NDArray[np.float64], amounts: NDArray[np.float64]) -> Link:
-    """Most probable link of the logarithms, with the level that makes the mean amount the observed one."""
+    """Most probable link of the logarithms, with the level that makes the mean amount the observed one.
+
+    Where no amount was observed, that of a model like the others; one that never cost anything is predicted to be free.
+    """
     centre = _column_means(known)
     design = _design(known, centre)
     seen = ~np.isnan(amounts)
     design, amounts = design[seen], amounts[seen]
     prior = np.zeros(design.shape[1])
     prior[1] = 1.0
+    if not len(amounts):
+        some = centre[centre > FREE]  # of models for free the logarithm says nothing
+        prior[0] = some.mean() if len(some) else np.log(LEAST_AMOUNT)
+        return Link(centre, prior)
     if not amounts.sum() > 0:
         return Link(centre, np.where(np.arange(len(prior)) == 0, np.log(LEAST_AMOUNT), 0.0))
     target = np.log(amounts + OFFSET * amounts.mean()) - design[:, 1]
