@@ -14,7 +14,15 @@ from omnirouter.demo import simulate
 from omnirouter.outcomes import Outcomes
 from omnirouter.predictor import Encoder, NetworkPredictor, Prediction, embedded_encoder
 from omnirouter.predictor.encoded import encode
-from omnirouter.predictor.heads import Basis, Heads, fit_linear_heads, fit_logistic_heads, logit, sigmoid
+from omnirouter.predictor.heads import (
+    Basis,
+    Heads,
+    _left_out_errors,
+    fit_linear_heads,
+    fit_logistic_heads,
+    logit,
+    sigmoid,
+)
 from omnirouter.predictor.history import History
 from omnirouter.predictor.network import train
 
@@ -79,6 +87,38 @@ def test_noise_is_not_learned() -> None:
     features, acc = rng.normal(size=(400, 50)) / 7, (rng.random((400, 20)) < 0.7).astype(float)
     predicted = sigmoid(fit_logistic_heads(Basis.of(features), acc)(rng.normal(size=(400, 50)) / 7))
     assert predicted.std(axis=0).mean() < 0.03
+
+
+def test_what_is_peculiar_to_prompts_that_come_again_is_not_learned() -> None:
+    """Left out row by row, a prompt would be predicted by its other rows: memory would look like skill."""
+    rng = np.random.default_rng(0)
+    prompt = np.repeat(np.arange(100), 4)
+    features = rng.normal(size=(100, 60))[prompt] / 8
+    peculiar = 2.0 * rng.normal(size=(100, 1))[prompt]
+    acc = (rng.random((400, 6)) < sigmoid(peculiar)).astype(float)
+    fresh = rng.normal(size=(500, 60)) / 8
+    by_row, by_prompt = (
+        sigmoid(fit_logistic_heads(basis, acc)(fresh)).std(axis=0).mean()
+        for basis in (Basis.of(features), Basis.of(features, prompt))
+    )
+    assert by_prompt < 0.03 < 0.1 < by_row
+
+
+def test_ridges_are_judged_by_prompts_that_were_left_out_in_truth() -> None:
+    rng = np.random.default_rng(1)
+    prompt = np.array([3, 0, 3, 7, 0, 3, 5, 9])
+    features, values = rng.normal(size=(10, 3))[prompt], rng.normal(size=(8, 1))
+    features = features - features.mean(axis=0)
+    values = values - values.mean()
+    basis, ridge = Basis.of(features, prompt), 0.7
+    kept = (basis.singular**2 / (basis.singular**2 + ridge))[:, None]
+    found = _left_out_errors(basis, values, basis.left.T @ values, kept)[:, 0]
+    design = np.column_stack([np.ones(8), features])
+    for place, number in enumerate(np.unique(prompt)):
+        rest = prompt != number
+        square = design[rest].T @ design[rest] + np.diag([0.0, *[ridge] * 3])
+        error = values[~rest, 0] - design[~rest] @ np.linalg.solve(square, design[rest].T @ values[rest, 0])
+        assert found[place] == pytest.approx((error**2).sum())
 
 
 def test_soft_scores_are_learned() -> None:

@@ -3,9 +3,9 @@
 With features ``x_i`` (f,) and scores ``y_ij`` the heads are ``eta_ij = b_j + scale_j * sum_t P_tj * (x_i . beta_t)``.
 The rows of P are the principal directions of the models' residuals: difficulty first (what all models find hard
 together), then contrasts between groups of models, last the peculiarities of single ones. Each direction has a
-ridge of its own, the largest whose leave-one-out error is not clearly above the least. So a contrast which the
-features do not predict is shrunk to nothing however many models there are, and one that they do predict is learned
-from every model that takes part in it (as reduced-rank regression and the canonical shrinkage of Breiman and
+ridge of its own, the largest whose error on prompts that were left out is not clearly above the least. So a contrast
+which the features do not predict is shrunk to nothing however many models there are, and one that they do predict is
+learned from every model that takes part in it (as reduced-rank regression and the canonical shrinkage of Breiman and
 Friedman 1997, with ridges).
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Basis", "Heads", "fit_linear_heads", "fit_logistic_heads", "logit", "sigmoid"]
+__all__ = ["Basis", "Groups", "Heads", "fit_linear_heads", "fit_logistic_heads", "logit", "sigmoid"]
 
 STRENGTHS = np.append(np.logspace(-1.0, 5.0, 19), np.inf)  # ridges tried, in squared singular values; inf leaves out
 NEVER = 1e12  # stands for an infinite ridge
@@ -52,6 +52,40 @@ class Heads:
 
 
 @dataclass(frozen=True, eq=False)
+class Groups:
+    """Rows (h,) in g groups.
+
+    Attributes
+    ----------
+    number : (h,) int64
+        Group of each row.
+    order : (h,) int64
+        Rows, those of a group together.
+    start : (g,) int64
+        Where each group starts in `order`.
+    size : (g,) int64
+    """
+
+    number: NDArray[np.int64]
+    order: NDArray[np.int64]
+    start: NDArray[np.int64]
+    size: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, numbers: NDArray[np.int64]) -> Groups | None:
+        """Rows with equal numbers; None where no two are equal."""
+        found, number, size = np.unique(numbers, return_inverse=True, return_counts=True)
+        if len(found) == len(numbers):
+            return None
+        return cls(number, np.argsort(number, kind="stable"), np.cumsum(size) - size, size)
+
+    def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sums (g, m) over the rows (h, m) of each group."""
+        total: NDArray[np.float64] = np.add.reduceat(values[self.order], self.start, axis=0)
+        return total
+
+
+@dataclass(frozen=True, eq=False)
 class Basis:
     """Thin singular value decomposition of features (h, f): ``features = left * singular @ right.T``.
 
@@ -60,22 +94,29 @@ class Basis:
     left : (h, r) float64
     singular : (r,) float64
     right : (f, r) float64
+    prompts : Groups or None
+        Rows with the same prompt, and so the same features; None where there are no two.
     """
 
     left: NDArray[np.float64]
     singular: NDArray[np.float64]
     right: NDArray[np.float64]
+    prompts: Groups | None = None
 
     @classmethod
-    def of(cls, features: NDArray[np.float64]) -> Basis:
-        """From the eigenvectors of the smaller Gram matrix of the two; directions of rounding size are left out."""
+    def of(cls, features: NDArray[np.float64], prompt_numbers: NDArray[np.int64] | None = None) -> Basis:
+        """From the eigenvectors of the smaller Gram matrix of the two; directions of rounding size are left out.
+
+        Rows of equal `prompt_numbers` (h,) are left out together where ridges are chosen.
+        """
+        prompts = None if prompt_numbers is None else Groups.of(prompt_numbers)
         tall = features.shape[0] >= features.shape[1]
         square, vectors = np.linalg.eigh(features.T @ features if tall else features @ features.T)
         keep = square > 1e-10 * max(square[-1], 1e-300)
         singular, vectors = np.sqrt(square[keep]), vectors[:, keep]
         if tall:
-            return cls(features @ (vectors / singular), singular, vectors)
-        return cls(vectors, singular, features.T @ (vectors / singular))
+            return cls(features @ (vectors / singular), singular, vectors, prompts)
+        return cls(vectors, singular, features.T @ (vectors / singular), prompts)
 
 
 def fit_logistic_heads(basis: Basis, acc: NDArray[np.floating]) -> Heads:
@@ -180,14 +221,10 @@ def _largest_bearable(basis: Basis, target: NDArray[np.float64], inner: NDArray[
 
     `inner` is ``left.T @ target``.
     """
-    h = len(target)
-    leverage, square = basis.left**2, basis.singular**2
+    square = basis.singular**2
 
     def errors(kept: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Squared leave-one-out errors (h, m), where each column keeps these shares (r, m or 1) of the directions."""
-        without = np.maximum(1 - leverage @ kept - 1 / h, 1e-9)
-        squares: NDArray[np.float64] = ((target - basis.left @ (kept * inner)) / without) ** 2
-        return squares
+        return _left_out_errors(basis, target, inner, kept)
 
     kept = np.stack([square / (square + strength) for strength in STRENGTHS[:-1]] + [np.zeros_like(square)])
     least = np.array([errors(shares[:, None]).sum(axis=0) for shares in kept]).argmin(axis=0)
@@ -195,9 +232,26 @@ def _largest_bearable(basis: Basis, target: NDArray[np.float64], inner: NDArray[
     place: NDArray[np.int64] = least.astype(np.int64)
     for candidate, shares in enumerate(kept):
         loss = errors(shares[:, None]) - reference
-        bearable = loss.mean(axis=0) <= STANDARD_ERRORS * loss.std(axis=0) / np.sqrt(h)
+        bearable = loss.mean(axis=0) <= STANDARD_ERRORS * loss.std(axis=0) / np.sqrt(len(loss))
         place[bearable & (candidate > place)] = candidate
     return place
+
+
+def _left_out_errors(
+    basis: Basis, target: NDArray[np.float64], inner: NDArray[np.float64], kept: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Squared errors of each prompt by a fit without it, (g, m), where each column keeps these shares (r, m or 1).
+
+    Rows of a prompt have the same leverage l. Without the k of them their residuals e are ``(I - l 11')^-1 e``, that is
+    ``e + l / (1 - k l) sum e``.
+    """
+    residual, leverage = target - basis.left @ (kept * inner), basis.left**2 @ kept + 1 / len(target)
+    groups = basis.prompts
+    if groups is None:
+        squares: NDArray[np.float64] = (residual / np.maximum(1 - leverage, 1e-9)) ** 2
+        return squares
+    rest = np.maximum(1 - groups.size[groups.number, None] * leverage, 1e-9)
+    return groups.sums((residual + leverage / rest * groups.sums(residual)[groups.number]) ** 2)
 
 
 def _common_correlation(residual: NDArray[np.float64], together: NDArray[np.float64]) -> float:

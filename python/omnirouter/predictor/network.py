@@ -102,7 +102,7 @@ def train(history: History) -> Network:
     history = _thinned(history)
     scaling = Scaling.of(history.encoded)
     features = scaling(history.encoded)
-    basis = Basis.of(features)
+    basis = Basis.of(features, history.prompt_numbers)
     amounts = {
         name: _train_amount(values, history.encoded.lengths, features, basis, by_length=name != "output_tokens")
         for name, values in history.amounts.items()
