@@ -24,7 +24,7 @@ import numpy as np
 from measure import described, table, write_json
 from omnirouter import Outcomes, Report, evaluate
 from omnirouter.evaluation.bootstrap import Estimate
-from omnirouter.evaluation.document import interval, signed
+from omnirouter.evaluation.document import interval, signed, target_error
 
 QUICK_PAIRS = 25_000
 
@@ -68,7 +68,7 @@ def figures(reports: dict[str, Report]) -> str:
         quarter, half = report.shares.index(0.25), report.shares.index(0.5)
         for k, method in enumerate(report.methods):
             own = scores.get(method.name)
-            match, error = method.cost_to_match.value, method.target_error.value
+            match = method.cost_to_match.value
             rows.append(
                 (
                     name if k == 0 else "",
@@ -82,7 +82,7 @@ def figures(reports: dict[str, Report]) -> str:
                     interval(method.gap_to_hindsight),
                     "" if own is None else interval(own.log_loss),
                     "" if own is None else interval(own.ece),
-                    "" if math.isnan(error) else f"{error:.1%}",
+                    "" if math.isnan(method.target_error.value) else target_error(report, method),
                 )
             )
     columns = ("data set", "method", "at 25%", "at 50%", "cost to match best single", "AIQ, code", "AIQ, paper", "hull area")

@@ -15,8 +15,10 @@ import pytest
 from omnirouter import Model, Outcomes, Pool, Report, Router, evaluate
 from omnirouter.cli import main
 from omnirouter.demo import simulate
+from omnirouter.evaluation.bootstrap import Estimate
 from omnirouter.evaluation.exam import hash_split, set_exam
 from omnirouter.evaluation.plots import draw
+from omnirouter.evaluation.results import estimates
 
 FILES = {"report.json", "report.md", "report.html", "curve.png", "calibration.png", "targets.png", "capacity.png"}
 
@@ -100,6 +102,20 @@ def test_differences_of_hull_areas_are_paired_too(report: Report) -> None:
     found = next(d for d in report.differences if d.against == "zero router" and d.share is None).difference
     assert found.value == pytest.approx(own.hull_area.value - zero.hull_area.value)
     assert found.low <= found.value <= found.high
+
+
+def test_what_has_no_value_is_told(report: Report) -> None:
+    nothing = Estimate(float("nan"), float("nan"), float("nan"))
+    first, *others = report.targets
+    assert (first.method, first.limit, first.confidence) == ("knn", "budget", None)
+    own, *rest = report.methods
+    gaps = replace(own, hull_area=Estimate(0.7, float("nan"), float("nan"), 0.2), aiq_code=Estimate(0.5, 0.4, 0.6, 0.004))
+    text = replace(report, targets=(replace(first, error=nothing), *others), methods=(gaps, *rest)).to_markdown()
+    assert f"{own.target_error.value:.1%} (3 of 4 budgets)" in text
+    assert "(3 of 4 budgets)" not in report.to_markdown()
+    refused = sum(found.undefined > 0.01 and not np.isnan(found.value) for found in estimates(report))
+    assert f"{refused + 1} figures stand without an interval: more than 1% of the resamples have no value" in text
+    assert "leave out the resamples without a value, up to" in text
 
 
 def test_global_plans_keep_to_the_caps_and_rules_fill_them_in_turn(report: Report) -> None:

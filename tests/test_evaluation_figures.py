@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from omnirouter.evaluation.bootstrap import Estimate, Resamples, estimate
 from omnirouter.evaluation.curves import accuracy_at, cost_to_reach, mean_height, reference_hull, upper_hull
+from omnirouter.evaluation.document import signed
 from omnirouter.evaluation.measuring import Judge
+from omnirouter.evaluation.results import Difference
 from omnirouter.evaluation.scores import BINS, score
 
 Array = NDArray[np.float64]
@@ -166,10 +168,21 @@ def test_intervals_cover_the_mean_as_often_as_they_say() -> None:
     assert 88 <= covered <= 99
 
 
-def test_an_estimate_keeps_infinities_and_leaves_out_what_is_not_defined() -> None:
-    found = estimate(np.array([1.0, np.inf, 0.5, np.nan, 0.7]))
-    assert (found.value, found.low, found.high) == (1.0, 0.5, np.inf)
+def test_an_estimate_keeps_infinities_and_has_no_interval_where_much_is_not_defined() -> None:
+    found = estimate(np.array([1.0, np.inf, 0.5, 0.7]))
+    assert (found.value, found.low, found.high, found.undefined) == (1.0, 0.5, np.inf, 0.0)
+    draws = np.linspace(0, 1, 1001)
+    draws[1:11] = np.nan
+    found = estimate(draws)
+    assert found.undefined == pytest.approx(0.01)
+    assert found.low < 0.05 < 0.95 < found.high
+    draws[11] = np.nan
+    found = estimate(draws)
+    assert found.undefined == pytest.approx(0.011)
+    assert np.isnan([found.low, found.high]).all()
     assert np.isnan(estimate(np.array([np.nan, 1.0])).low)
+    assert Difference("a", "b", None, found).verdict == "open"
+    assert signed(found) == "+0.000"
 
 
 def test_differences_are_paired() -> None:

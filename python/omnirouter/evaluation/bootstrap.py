@@ -11,15 +11,21 @@ __all__ = ["Estimate", "Resamples", "estimate"]
 
 BLOCK = 1 << 23  # weights that are floats at one time
 LEVEL = 0.95
+MOST_UNDEFINED = 0.01  # of the resamples; each end of an interval has 2.5 % of them beyond it
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure and its 95 % interval; NaN where it is not defined, infinity where it is not reached."""
+    """A figure and its 95 % interval; NaN where it is not defined, infinity where it is not reached.
+
+    ``undefined`` is the share of the resamples in which the figure has no value. The interval leaves them out up to
+    1 %; above it there is none, as the rest would be a choice of resamples.
+    """
 
     value: float
     low: float
     high: float
+    undefined: float = 0.0
 
 
 class Resamples:
@@ -81,12 +87,13 @@ def estimate(sampled: NDArray[np.float64]) -> Estimate:
     Parameters
     ----------
     sampled : (resamples + 1,) float64
-        As from `Resamples`: the test split first. Infinities are kept in order; a resample with NaN is left out.
+        As from `Resamples`: the test split first. Infinities are kept in order; for NaN see `Estimate`.
     """
-    value, draws = float(sampled[0]), sampled[1:][~np.isnan(sampled[1:])]
-    if np.isnan(value) or not len(draws):
-        return Estimate(value, float("nan"), float("nan"))
+    value, lacks = float(sampled[0]), np.isnan(sampled[1:])
+    draws, undefined = sampled[1:][~lacks], float(lacks.mean())
+    if np.isnan(value) or undefined > MOST_UNDEFINED:
+        return Estimate(value, float("nan"), float("nan"), undefined)
     tail = (1 - LEVEL) / 2
     low = np.quantile(draws, tail, method="lower")
     high = np.quantile(draws, 1 - tail, method="higher")
-    return Estimate(value, float(low), float(high))
+    return Estimate(value, float(low), float(high), undefined)

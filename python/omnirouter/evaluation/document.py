@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from omnirouter.evaluation.bootstrap import Estimate
+from omnirouter.evaluation.bootstrap import MOST_UNDEFINED, Estimate
 from omnirouter.evaluation.rendering import Block, Figure, Heading, Items, Paragraph, Table
-from omnirouter.evaluation.results import Difference, Target
+from omnirouter.evaluation.results import Difference, Method, Target, estimates
 from omnirouter.evaluation.scores import BINS
 
 if TYPE_CHECKING:
     from omnirouter.evaluation.report import Report
 
-__all__ = ["METHODS", "document", "interval", "money", "signed", "summary"]
+__all__ = ["METHODS", "document", "interval", "money", "signed", "summary", "target_error"]
 
 METHODS = {
     "router": "the given router, global solve",
@@ -70,10 +70,24 @@ def summary(report: Report, missing: str = "") -> list[Block]:
             "say what other test queries would show, not what another train split would."
         ),
     ]
-    notes = (*report.notes, *((missing,) if missing else ()))
+    notes = (*report.notes, *_left_out(report), *((missing,) if missing else ()))
     if notes:
         blocks.append(Items(notes))
     return [*blocks, *_verdicts(report)]
+
+
+def _left_out(report: Report) -> Iterator[str]:
+    """How many figures are not defined in some of the resamples, and what became of their intervals."""
+    some = [found for found in estimates(report) if found.undefined > 0 and not math.isnan(found.value)]
+    refused = sum(math.isnan(found.low) for found in some)
+    if refused:
+        yield (
+            f"{refused} figures stand without an interval: more than {MOST_UNDEFINED:.0%} of the resamples have no value "
+            "there, such as a spend below the cheapest point of a curve."
+        )
+    if len(some) > refused:
+        most = max(found.undefined for found in some if not math.isnan(found.low))
+        yield f"The intervals of {len(some) - refused} figures leave out the resamples without a value, up to {most:.1%}."
 
 
 def _verdicts(report: Report) -> Iterator[Block]:
@@ -94,7 +108,7 @@ def _verdicts(report: Report) -> Iterator[Block]:
     yield Paragraph(
         f"Accuracy of {report.subject} less that of the other, at shares of what the best single model "
         f"({report.best_single}) costs, in points of accuracy and paired query by query; hull area: over all spends (see "
-        "the end). Ahead or behind: the interval does not hold zero; else level."
+        "the end). Ahead or behind: the interval does not hold zero; else level, or open where there is no interval."
     )
     others = list(dict.fromkeys(d.against for d in report.differences))
     rows: list[tuple[str, ...]] = []
@@ -109,7 +123,7 @@ def _verdicts(report: Report) -> Iterator[Block]:
 def _judged(difference: Difference) -> str:
     """In points, with a verdict where there is one."""
     words = signed(difference.difference, 100)
-    return words if difference.verdict == "level" else f"{words} {difference.verdict}"
+    return words if difference.verdict in ("level", "open") else f"{words} {difference.verdict}"
 
 
 def _curves(report: Report) -> Iterator[Block]:
@@ -131,9 +145,18 @@ def _curves(report: Report) -> Iterator[Block]:
     rows = []
     for method in report.methods:
         figures = (method.aiq_code, method.aiq_paper, method.hull_area, method.gap_to_hindsight)
-        error = "–" if math.isnan(method.target_error.value) else f"{method.target_error.value:.1%}"
-        rows.append((method.name, _share(method.cost_to_match), *(interval(value) for value in figures), error))
+        figures_shown = (interval(value) for value in figures)
+        rows.append((method.name, _share(method.cost_to_match), *figures_shown, target_error(report, method)))
     yield Table(("method", *columns), tuple(rows), strong)
+
+
+def target_error(report: Report, method: Method) -> str:
+    """The mean error, and how many of the budgets it is of where some have no plan."""
+    if math.isnan(method.target_error.value):
+        return "–"
+    errors = [t.error.value for t in report.targets if (t.method, t.limit, t.confidence) == (method.name, "budget", None)]
+    known = sum(not math.isnan(error) for error in errors)
+    return f"{method.target_error.value:.1%}" + (f" ({known} of {len(errors)} budgets)" if known < len(errors) else "")
 
 
 def _scores(report: Report) -> Iterator[Block]:
@@ -242,7 +265,8 @@ def _definitions(report: Report) -> Iterator[Block]:
             "its tasks.",
             "AIQ, paper: the same area divided by the distance from the first point to that largest cost.",
             "gap to hindsight: hull area of hindsight less that of the method.",
-            "target error: mean over the budgets of the absolute relative error of the spend.",
+            "target error: mean over the budgets, those that have no plan left out, of the absolute relative error of the "
+            "spend.",
             *losses,
         )
     )
@@ -275,13 +299,17 @@ def signed(estimate: Estimate, scale: float = 1.0) -> str:
     if math.isnan(estimate.value):
         return "–"
     digits = 1 if scale == 100 else 3
-    value, low, high = (f"{scale * v:+.{digits}f}" for v in (estimate.value, estimate.low, estimate.high))
-    return f"{value} ({low} to {high})"
+    return _to(estimate, lambda value: f"{scale * value:+.{digits}f}")
 
 
 def _percents(estimate: Estimate) -> str:
-    value, low, high = (f"{v:+.1%}" for v in (estimate.value, estimate.low, estimate.high))
-    return f"{value} ({low} to {high})"
+    return _to(estimate, lambda value: f"{value:+.1%}")
+
+
+def _to(estimate: Estimate, word: Callable[[float], str]) -> str:
+    """A signed figure, with its interval where it has one."""
+    ends = "" if math.isnan(estimate.low) else f" ({word(estimate.low)} to {word(estimate.high)})"
+    return f"{word(estimate.value)}{ends}"
 
 
 def money(value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal
 
@@ -10,9 +11,9 @@ import numpy as np
 
 from omnirouter.evaluation.bootstrap import Estimate
 
-__all__ = ["Capacity", "Data", "Difference", "Method", "Rule", "Single", "Target", "Verdict", "plain"]
+__all__ = ["Capacity", "Data", "Difference", "Method", "Rule", "Single", "Target", "Verdict", "estimates", "plain"]
 
-Verdict = Literal["ahead", "level", "behind"]
+Verdict = Literal["ahead", "level", "behind", "open"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ class Method:
     gap_to_hindsight : Estimate
         `hull_area` of hindsight less that of this method.
     target_error : Estimate
-        Mean over the budgets of the absolute `Target.error`; NaN for methods that are not asked for a budget.
+        Mean of the absolute `Target.error` over the budgets that have a plan; NaN for methods that are not asked for
+        a budget.
     """
 
     name: str
@@ -108,7 +110,9 @@ class Difference:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the 95 % interval lies above zero, below it, or holds it."""
+        """Whether the 95 % interval lies above zero, below it, or holds it; open where there is none."""
+        if np.isnan(self.difference.low):
+            return "open"
         if self.difference.low > 0:
             return "ahead"
         return "behind" if self.difference.high < 0 else "level"
@@ -210,6 +214,18 @@ class Capacity:
     load: tuple[int, ...]
     prices: tuple[float, ...]
     budget_price: float
+
+
+def estimates(value: Any) -> Iterator[Estimate]:
+    """All figures with resamples in a record and the records in it."""
+    if isinstance(value, Estimate):
+        yield value
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from estimates(getattr(value, field.name))
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from estimates(item)
 
 
 def plain(value: Any) -> Any:
