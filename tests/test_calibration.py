@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from omnirouter.evaluation.bootstrap import Resamples
+from omnirouter.evaluation.scores import score
 from omnirouter.outcomes import Outcomes
 from omnirouter.predictor import Encoder, KnnPredictor, embedded_encoder
 from omnirouter.predictor.calibration import (
@@ -96,6 +98,21 @@ def test_each_fold_is_calibrated_by_the_others() -> None:
 def test_the_calibration_error_is_what_its_definition_says() -> None:
     acc = np.array([0.1, 0.1, 0.9, 0.9])
     assert expected_calibration_error(acc, np.array([0.0, 0.0, 1.0, 0.0]), 2) == pytest.approx((0.1 + 0.4) / 2)
+
+
+def test_a_fit_and_an_evaluation_mean_the_same_by_their_measures() -> None:
+    acc, scores = simulate(200, 3)
+    acc[:5, 0] = 0.0004  # near enough to 0 for a clip to show
+    names = ("a", "b", "c")
+    report = CalibrationReport.of(names, acc, acc, scores)
+    for own, *fitted in zip(
+        score("knn", names, acc, scores, Resamples(200, 2, 0)).per_model,
+        report.log_loss,
+        report.brier,
+        report.ece,
+        strict=True,
+    ):
+        np.testing.assert_allclose([own.log_loss, own.brier, own.ece], np.array(fitted)[:, 0])
 
 
 def test_a_report_survives_as_plain_data_and_reads_in_lines() -> None:

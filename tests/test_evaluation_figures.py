@@ -9,11 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 from omnirouter.evaluation.bootstrap import Estimate, Resamples, estimate
-from omnirouter.evaluation.curves import accuracy_at, cost_to_reach, mean_height, reference_hull, upper_hull
+from omnirouter.evaluation.curves import accuracy_at, cost_to_reach, mean_height, reference_hull
 from omnirouter.evaluation.document import signed
 from omnirouter.evaluation.measuring import Judge
 from omnirouter.evaluation.results import Difference
-from omnirouter.evaluation.scores import BINS, score
+from omnirouter.evaluation.scores import score
+from omnirouter.hull import upper_hull
+from omnirouter.predictor.calibration import BINS
 
 Array = NDArray[np.float64]
 
@@ -137,7 +139,7 @@ def test_scores_are_their_definitions() -> None:
         if mine.any():
             error += mine.mean() * abs(q[mine].mean() - a[mine].mean())
     assert found.ece.value == pytest.approx(error)
-    assert found.reliability.count.sum() == seen.sum()
+    assert found.diagram.count.sum() == seen.sum()
     own = found.per_model[1]
     assert own.brier == pytest.approx(((p - acc)[seen[:, 1], 1] ** 2).mean())
 

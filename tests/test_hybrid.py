@@ -21,12 +21,12 @@ from omnirouter.predictor import (
     Predictor,
     embedded_encoder,
 )
+from omnirouter.predictor.chances import logit, sigmoid
 from omnirouter.predictor.decisions import Shrinkage, price_grid
-from omnirouter.predictor.heads import logit, sigmoid
 from omnirouter.predictor.hybrid import held_out_amounts
 from omnirouter.predictor.kinds import KINDS, load_predictor, new_predictor
-from omnirouter.predictor.means import likely_means
-from omnirouter.predictor.stacking import AccStack, AmountStack, mean_scores
+from omnirouter.predictor.means import likely_means, mean_scores
+from omnirouter.predictor.stacking import AccStack, AmountStack
 from omnirouter.router import Router
 
 

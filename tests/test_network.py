@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from omnirouter.demo import simulate
 from omnirouter.outcomes import Outcomes
 from omnirouter.predictor import Encoder, NetworkPredictor, Prediction, embedded_encoder
+from omnirouter.predictor.chances import logit, sigmoid
 from omnirouter.predictor.encoded import encode
 from omnirouter.predictor.heads import (
     Basis,
@@ -20,8 +21,6 @@ from omnirouter.predictor.heads import (
     _left_out_errors,
     fit_linear_heads,
     fit_logistic_heads,
-    logit,
-    sigmoid,
 )
 from omnirouter.predictor.history import History
 from omnirouter.predictor.network import train

@@ -15,7 +15,7 @@ from omnirouter.errors import PoolError
 from omnirouter.outcomes import Outcomes
 from omnirouter.pool import Model, Pool
 from omnirouter.predictor import Encoder, embedded_encoder
-from omnirouter.predictor.heads import logit, sigmoid
+from omnirouter.predictor.chances import logit, sigmoid
 from omnirouter.predictor.kinds import KINDS
 from omnirouter.predictor.learned_parts import Expected
 from omnirouter.predictor.newcomer import Newcomer

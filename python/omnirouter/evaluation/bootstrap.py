@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Estimate", "Resamples", "estimate"]
+__all__ = ["MOST_UNDEFINED", "NOT_DEFINED", "Estimate", "Resamples", "estimate"]
 
 BLOCK = 1 << 23  # weights that are floats at one time
 LEVEL = 0.95
@@ -26,6 +26,9 @@ class Estimate:
     low: float
     high: float
     undefined: float = 0.0
+
+
+NOT_DEFINED = Estimate(float("nan"), float("nan"), float("nan"))
 
 
 class Resamples:

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from omnirouter.confidence import solve_confidently
 from omnirouter.evaluation import capacity, plans
-from omnirouter.evaluation.bootstrap import Estimate, Resamples, estimate
+from omnirouter.evaluation.bootstrap import NOT_DEFINED, Estimate, Resamples, estimate
 from omnirouter.evaluation.curves import accuracy_at, ratio
 from omnirouter.evaluation.exam import Exam
 from omnirouter.evaluation.fitting import Forecast, Sample
-from omnirouter.evaluation.measuring import NOT_DEFINED, Curve, Judge
+from omnirouter.evaluation.measuring import Curve, Judge
 from omnirouter.evaluation.results import Capacity, Rule, Target
 from omnirouter.record import Expectation
 from omnirouter.solution import Solution

@@ -9,43 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["accuracy_at", "cost_to_reach", "mean_height", "ratio", "reference_hull", "upper_hull"]
+from omnirouter.hull import upper_hull
+
+__all__ = ["accuracy_at", "cost_to_reach", "mean_height", "ratio", "reference_hull"]
 
 Array = NDArray[np.float64]
-
-
-def upper_hull(cost: Array, accuracy: Array) -> NDArray[np.int64]:
-    """Points that random mixes of points cannot beat: the vertices of the least concave, non-decreasing curve above all.
-
-    Parameters
-    ----------
-    cost, accuracy : (k,) float64
-        The points.
-
-    Returns
-    -------
-    (h,) int64
-        Indices, cheapest first.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> upper_hull(np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.5, 0.55, 0.7, 0.6])).tolist()
-    [0, 2]
-    """
-    hull: list[int] = []
-    for i in np.lexsort((-accuracy, cost)).tolist():
-        if hull and accuracy[i] <= accuracy[hull[-1]]:
-            continue  # dearer and no better
-        while len(hull) > 1 and _slope(cost, accuracy, hull[-2], hull[-1]) <= _slope(cost, accuracy, hull[-1], i):
-            hull.pop()
-        hull.append(i)
-    return np.array(hull, dtype=np.int64)
-
-
-def _slope(cost: Array, accuracy: Array, a: int, b: int) -> float:
-    # Along a hull costs rise strictly: of equal costs only the most accurate comes in.
-    return float((accuracy[b] - accuracy[a]) / (cost[b] - cost[a]))
 
 
 def reference_hull(cost: Array, accuracy: Array) -> NDArray[np.int64]:
@@ -87,8 +55,7 @@ def accuracy_at(cost: Array, accuracy: Array, spend: Array) -> Array:
     (R,) float64
         Beyond the dearest point its accuracy, money being left over; NaN below the cheapest point.
     """
-    order = np.argsort(cost, axis=1, kind="stable")
-    x, y = np.take_along_axis(cost, order, axis=1), np.take_along_axis(accuracy, order, axis=1)
+    x, y = _by_cost(cost, accuracy)
     right = (x <= spend[:, None]).sum(axis=1)
     rows, last = np.arange(len(x)), x.shape[1] - 1
     a, b = np.clip(right - 1, 0, last), np.clip(right, 0, last)
@@ -107,8 +74,7 @@ def cost_to_reach(cost: Array, accuracy: Array, target: Array) -> Array:
     target : (R,) float64
         Mean accuracy.
     """
-    order = np.argsort(cost, axis=1, kind="stable")
-    x, y = np.take_along_axis(cost, order, axis=1), np.take_along_axis(accuracy, order, axis=1)
+    x, y = _by_cost(cost, accuracy)
     reached = y >= target[:, None]
     rows, b = np.arange(len(x)), reached.argmax(axis=1)
     a = np.maximum(b - 1, 0)
@@ -136,8 +102,7 @@ def mean_height(cost: Array, accuracy: Array, low: Array, high: Array) -> Array:
     >>> mean_height(np.array([[1.0, 2.0, 4.0]]), np.array([[0.5, 0.7, 0.8]]), *ends).round(3)
     array([0.7])
     """
-    order = np.argsort(cost, axis=1, kind="stable")
-    x, y = np.take_along_axis(cost, order, axis=1), np.take_along_axis(accuracy, order, axis=1)
+    x, y = _by_cost(cost, accuracy)
     # Points outside are moved to the ends, with the height of the curve there.
     ends = [_height(x, y, end) for end in (low, high)]
     inside = (x > low[:, None]) & (x < high[:, None])
@@ -154,6 +119,12 @@ def ratio(a: Array, b: Array | float) -> Array:
     """``a / b``, NaN where `b` is 0: a share of nothing is not defined."""
     some = np.asarray(b) != 0
     return np.where(some, a / np.where(some, b, 1.0), np.nan)
+
+
+def _by_cost(cost: Array, accuracy: Array) -> tuple[Array, Array]:
+    """The points of each resample, cheapest first."""
+    order = np.argsort(cost, axis=1, kind="stable")
+    return np.take_along_axis(cost, order, axis=1), np.take_along_axis(accuracy, order, axis=1)
 
 
 def _height(x: Array, y: Array, at: Array) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 from omnirouter.evaluation.bootstrap import MOST_UNDEFINED, Estimate
 from omnirouter.evaluation.rendering import Block, Figure, Heading, Items, Paragraph, Table
 from omnirouter.evaluation.results import Difference, Method, Target, estimates
-from omnirouter.evaluation.scores import BINS
+from omnirouter.predictor.calibration import BINS
 
 if TYPE_CHECKING:
     from omnirouter.evaluation.report import Report

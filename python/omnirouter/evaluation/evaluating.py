@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from omnirouter.evaluation.bootstrap import Estimate, Resamples, estimate
+from omnirouter.evaluation.bootstrap import NOT_DEFINED, Resamples, estimate
 from omnirouter.evaluation.comparing import compare, steps_of
 from omnirouter.evaluation.encoding import RememberingEncoder
 from omnirouter.evaluation.exam import Exam, set_exam
@@ -198,9 +198,8 @@ def _model_means(exam: Exam) -> NDArray[np.float64]:
 def _singles(exam: Exam, draws: Resamples) -> tuple[Single, ...]:
     acc = draws.means(exam.acc)
     cost = None if exam.cost is None else draws.means(exam.cost)
-    missing = Estimate(float("nan"), float("nan"), float("nan"))
     return tuple(
-        Single(name, estimate(acc[:, j]), missing if cost is None else estimate(cost[:, j]))
+        Single(name, estimate(acc[:, j]), NOT_DEFINED if cost is None else estimate(cost[:, j]))
         for j, name in enumerate(exam.models)
     )
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from omnirouter.evaluation.bootstrap import Estimate, Resamples, estimate
-from omnirouter.evaluation.curves import accuracy_at, cost_to_reach, mean_height, ratio, reference_hull, upper_hull
+from omnirouter.evaluation.bootstrap import NOT_DEFINED, Estimate, Resamples, estimate
+from omnirouter.evaluation.curves import accuracy_at, cost_to_reach, mean_height, ratio, reference_hull
 from omnirouter.evaluation.results import Difference, Method
+from omnirouter.hull import upper_hull
 
 __all__ = ["Curve", "Judge"]
 
 Array = NDArray[np.float64]
-NOT_DEFINED = Estimate(float("nan"), float("nan"), float("nan"))
 
 
 @dataclass(frozen=True, eq=False)

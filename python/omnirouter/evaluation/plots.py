@@ -174,7 +174,7 @@ def _calibration(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
     panels = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
     looks = _looks(report)
     for axes, own in zip(panels, shown, strict=True):
-        found = own.reliability
+        found = own.diagram
         some = found.count > 0
         size = 12 + 160 * found.count[some] / found.count.max()
         axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--")

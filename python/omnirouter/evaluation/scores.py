@@ -9,15 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnirouter.evaluation.bootstrap import Estimate, Resamples, estimate
+from omnirouter.predictor.calibration import BINS, bin_numbers, expected_calibration_error
+from omnirouter.predictor.chances import log_losses
 
-__all__ = ["BINS", "ModelScores", "Reliability", "Scores", "score"]
-
-BINS = 15
-CLIP = 1e-6  # of a predicted chance in the log-loss: a certain prediction that fails costs 13.8, not infinity
+__all__ = ["Diagram", "ModelScores", "Scores", "score"]
 
 
 @dataclass(frozen=True, eq=False)
-class Reliability:
+class Diagram:
     """Bins of equal width in the predicted accuracy; NaN where a bin is empty.
 
     Attributes
@@ -59,7 +58,7 @@ class Scores:
         Its log-loss less that of the predictor in question, paired query by query; positive where it is worse.
     per_model : tuple of ModelScores
         Of each model alone, without intervals.
-    reliability : Reliability
+    diagram : Diagram
     """
 
     predictor: str
@@ -68,7 +67,7 @@ class Scores:
     ece: Estimate
     less_subject: Estimate
     per_model: tuple[ModelScores, ...]
-    reliability: Reliability
+    diagram: Diagram
 
 
 def score(
@@ -98,8 +97,8 @@ def score(
     """
     seen = ~np.isnan(acc)
     truth = np.where(seen, acc, 0.0)
-    loss = _log_losses(predicted, acc)
-    less = loss - _log_losses(predicted if subject is None else subject, acc)
+    loss = log_losses(predicted, acc)
+    less = loss - log_losses(predicted if subject is None else subject, acc)
     square = np.where(seen, (predicted - truth) ** 2, 0.0)
     per_model = []
     for j, model in enumerate(models):
@@ -107,14 +106,12 @@ def score(
         if not mine.any():
             per_model.append(ModelScores(model, float("nan"), float("nan"), float("nan")))
             continue
-        own = _bins(predicted[mine, j])
-        off = np.bincount(own, predicted[mine, j] - acc[mine, j], minlength=BINS)
-        ece = float(np.abs(off).sum() / mine.sum())
+        ece = expected_calibration_error(predicted[mine, j], acc[mine, j])
         per_model.append(ModelScores(model, float(loss[mine, j].mean()), float(square[mine, j].mean()), ece))
     # Sums over the pairs of each query; a resample then needs sums of queries only.
     n = len(acc)
     columns = [loss.sum(axis=1), square.sum(axis=1), less.sum(axis=1), seen.sum(axis=1).astype(np.float64)]
-    bins = _bins(predicted)
+    bins = bin_numbers(predicted)
     query = np.repeat(np.arange(n), seen.sum(axis=1))
     cell = query * BINS + bins[seen]
     off = np.bincount(cell, (predicted - truth)[seen], minlength=n * BINS).reshape(n, BINS)
@@ -127,26 +124,15 @@ def score(
         ece=estimate(np.abs(sampled[:, 4:]).sum(axis=1) / pairs),
         less_subject=estimate(sampled[:, 2] / pairs),
         per_model=tuple(per_model),
-        reliability=_reliability(bins[seen], predicted[seen], acc[seen]),
+        diagram=_diagram(bins[seen], predicted[seen], acc[seen]),
     )
 
 
-def _log_losses(predicted: NDArray[np.float64], acc: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of each pair, (n, m); 0 where it was not observed."""
-    p, seen = np.clip(predicted, CLIP, 1 - CLIP), ~np.isnan(acc)
-    truth = np.where(seen, acc, 0.0)
-    return np.where(seen, -(truth * np.log(p) + (1 - truth) * np.log1p(-p)), 0.0)
-
-
-def _bins(predicted: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.minimum((predicted * BINS).astype(np.int64), BINS - 1)
-
-
-def _reliability(bins: NDArray[np.int64], predicted: NDArray[np.float64], acc: NDArray[np.float64]) -> Reliability:
+def _diagram(bins: NDArray[np.int64], predicted: NDArray[np.float64], acc: NDArray[np.float64]) -> Diagram:
     count = np.bincount(bins, minlength=BINS)
     whole = np.where(count > 0, count, 1)
 
     def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.where(count > 0, np.bincount(bins, values, minlength=BINS) / whole, np.nan)
 
-    return Reliability(mean(predicted), mean(acc), count)
+    return Diagram(mean(predicted), mean(acc), count)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnirouter.outcomes.checks import check_filled, check_range, frozen_matrix, text_tuple
+from omnirouter.outcomes.means import column_means
 
 __all__ = ["Outcomes"]
 
@@ -256,8 +257,8 @@ class Outcomes:
         ]
         lines.append(f"known: {', '.join(known) or 'no cost, no tokens'}")
         lines += [f"{name}: {_counts(getattr(self, name))}" for name in ("split", "task") if getattr(self, name)]
-        acc = _column_means(self.acc, seen)
-        cost = None if self.cost is None else _column_means(self.cost, seen & ~np.isnan(self.cost))
+        acc = column_means(self.acc)
+        cost = None if self.cost is None else column_means(np.where(seen, self.cost, np.nan))
         width = max(5, *map(len, self.models))
         lines.append(f"{'model':<{width}}  {'queries':>9}  {'mean acc':>8}  {'mean cost':>10}")
         for j, name in enumerate(self.models):
@@ -324,15 +325,6 @@ def _refuse_unobserved_queries(observed: NDArray[np.bool_], what: str, advice: s
     if empty.size:
         noun = "query" if empty.size == 1 else "queries"
         raise ValueError(f"{what} for {empty.size} {noun}, first in row {empty[0]} (counted from 0); {advice}")
-
-
-def _column_means(values: NDArray[np.float64], where: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Mean of each column over the cells of `where`; NaN for a column without any."""
-    count = where.sum(axis=0)
-    total = np.where(where, values, 0.0).sum(axis=0)
-    means = np.full(len(count), np.nan)
-    np.divide(total, count, out=means, where=count > 0)
-    return means
 
 
 def _percent(share: float) -> str:

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from omnirouter.outcomes.means import column_means
 from omnirouter.predictor.neighbours import shrunk_mean
 
-__all__ = ["Amounts", "column_mean", "ratios_to_lines", "scale_to_observed", "spread_rows"]
+__all__ = ["LEAST_AMOUNT", "Amounts", "log_amounts", "ratios_to_lines", "scale_to_observed", "spread_rows"]
 
 OFFSET = 0.01  # added to an amount before its logarithm, in means of its model: logged zeros stay finite
+LEAST_AMOUNT = 1e-30  # stands for nothing in a logarithm
 CALIBRATION_ROWS = 4096
 CALIBRATION_PER_MODEL = 256
 
@@ -73,7 +75,7 @@ class Amounts:
             Whether the length of the prompt is used.
         """
         base, slope, log_ratio = ratios_to_lines(values, lengths, flattening=shrinkage, by_length=by_length)
-        raw = cls(log_ratio, column_mean(log_ratio.astype(np.float64)), base, slope, np.ones(len(base)))
+        raw = cls(log_ratio, column_means(log_ratio), base, slope, np.ones(len(base)))
         factor = scale_to_observed(raw.predict(lengths[rows], indices, weights, shrinkage=shrinkage), values[rows])
         return replace(raw, factor=factor)
 
@@ -154,7 +156,7 @@ def ratios_to_lines(
     """
     seen = ~np.isnan(values)
     count = seen.sum(axis=0)
-    mean = column_mean(values)
+    mean = column_means(values)
     lines = [
         _line(lengths[seen[:, j]], values[seen[:, j], j], flattening) if by_length and count[j] else (mean[j], 0.0)
         for j in range(values.shape[1])
@@ -173,13 +175,10 @@ def scale_to_observed(predicted: NDArray[np.float64], observed: NDArray[np.float
     return factor
 
 
-def column_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean of the observed entries of each column, NaN where there is none."""
-    seen = ~np.isnan(values)
-    count = seen.sum(axis=0)
-    total = np.where(seen, values, 0.0).sum(axis=0)
-    mean: NDArray[np.float64] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return mean
+def log_amounts(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Logarithms of amounts; nothing counts as 1e-30, NaN stays."""
+    logs: NDArray[np.float64] = np.log(np.maximum(values.astype(np.float64), LEAST_AMOUNT))
+    return logs
 
 
 def _line(lengths: NDArray[np.float64], values: NDArray[np.float64], flattening: float) -> tuple[float, float]:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Calibration", "CalibrationReport", "expected_calibration_error"]
+from omnirouter.predictor.chances import log_losses, logits, sigmoid
 
-EDGE = 1e-3  # predictions are kept this far from 0 and 1, where a logit says nothing
-N_BINS = 10
+__all__ = ["BINS", "Calibration", "CalibrationReport", "bin_numbers", "cross_calibrated", "expected_calibration_error"]
+
+BINS = 15
 STEPS = 50
 COMMON_SPREAD = (1.0, 1.0)  # prior standard deviation of the common slope around 1 and offset around 0
 MODEL_SPREAD = (0.25, 0.5)  # of a model's slope and offset around the common ones
@@ -60,7 +61,7 @@ class Calibration:
         scores : (h, m) float
             Observed scores in [0, 1], NaN where not observed.
         """
-        odds = _logit(acc)
+        odds = logits(acc)
         seen = ~np.isnan(scores)
         # All models weigh alike in the common map, however unevenly they were observed.
         weight = np.where(seen, len(acc) / np.maximum(seen.sum(axis=0), 1), 0.0)
@@ -75,7 +76,7 @@ class Calibration:
 
     def apply(self, acc: NDArray[np.floating]) -> NDArray[np.float64]:
         """Calibrated scores (n, m) in (0, 1); within a model the order of the queries stays."""
-        return _expit(self.offset + self.slope * _logit(acc))
+        return sigmoid(self.offset + self.slope * logits(acc))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The learned arrays, for saving."""
@@ -168,36 +169,38 @@ class CalibrationReport:
         )
 
 
-def expected_calibration_error(acc: NDArray[np.floating], scores: NDArray[np.floating], n_bins: int = N_BINS) -> float:
-    """Mean distance between predicted and observed mean over bins of equally many queries of like prediction.
+def bin_numbers(acc: NDArray[np.floating], n_bins: int = BINS) -> NDArray[np.int64]:
+    """Bin of each prediction in [0, 1]: of equal width, from 0."""
+    return np.minimum((acc * n_bins).astype(np.int64), n_bins - 1)
+
+
+def expected_calibration_error(acc: NDArray[np.floating], scores: NDArray[np.floating], n_bins: int = BINS) -> float:
+    """Mean over the queries of the distance between predicted and observed mean in their bin, of equal width.
 
     Parameters
     ----------
     acc : (n,) float
-        Predictions of one model.
+        Predictions in [0, 1].
     scores : (n,) float
         Observed scores, without NaN; at least one.
     n_bins : int
-        Bins; no more than there are queries.
+        Bins between 0 and 1.
 
     Examples
     --------
-    >>> expected_calibration_error(np.array([0.2, 0.2, 0.8, 0.8]), np.array([0.0, 0.0, 1.0, 1.0]), 2)
+    >>> round(expected_calibration_error(np.array([0.2, 0.2, 0.8, 0.8]), np.array([0.0, 0.0, 1.0, 1.0])), 12)
     0.2
     """
-    order = np.argsort(acc, kind="stable")
-    parts = np.array_split(order, min(n_bins, len(order)))
-    gaps = [abs(float(acc[part].mean()) - float(scores[part].mean())) * len(part) for part in parts]
-    return round(sum(gaps) / len(order), 12)
+    off = np.bincount(bin_numbers(acc, n_bins), acc.astype(np.float64) - scores, minlength=n_bins)
+    return float(np.abs(off).sum() / len(acc))
 
 
 def _measures(acc: NDArray[np.floating], scores: NDArray[np.floating]) -> tuple[float, float, float]:
     seen = ~np.isnan(scores)
     if not seen.any():
         return np.nan, np.nan, np.nan
-    p, s = np.clip(acc[seen].astype(np.float64), EDGE, 1 - EDGE), scores[seen].astype(np.float64)
-    log_loss = float(-(s * np.log(p) + (1 - s) * np.log(1 - p)).mean())
-    return log_loss, float(((s - p) ** 2).mean()), expected_calibration_error(p, s)
+    p, s = acc[seen].astype(np.float64), scores[seen].astype(np.float64)
+    return float(log_losses(p, s).mean()), float(((s - p) ** 2).mean()), expected_calibration_error(p, s)
 
 
 def _fit_map(
@@ -219,7 +222,7 @@ def _fit_map(
 
     value = loss(at)
     for _ in range(STEPS):
-        p = _expit(at @ design)
+        p = sigmoid(at @ design)
         gradient = design @ (weight * (p - scores)) + pull * (at - centre)
         hessian = (design * (weight * p * (1 - p))) @ design.T + np.diag(pull)
         step = np.linalg.solve(hessian, gradient)
@@ -236,14 +239,3 @@ def _fit_map(
         if gain < 1e-9 * max(value, 1.0):
             break
     return float(at[0]), float(at[1])
-
-
-def _logit(acc: NDArray[np.floating]) -> NDArray[np.float64]:
-    p = np.clip(acc.astype(np.float64), EDGE, 1 - EDGE)
-    odds: NDArray[np.float64] = np.log(p / (1 - p))
-    return odds
-
-
-def _expit(odds: NDArray[np.float64]) -> NDArray[np.float64]:
-    p: NDArray[np.float64] = 0.5 * (1 + np.tanh(odds / 2))
-    return p

@@ -13,16 +13,15 @@ it is and no more, at 1 the prediction is left as it is.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from omnirouter.predictor.heads import logit, sigmoid
-from omnirouter.predictor.means import likely_means
-from omnirouter.predictor.stacking import LEAST, mean_scores
+from omnirouter.hull import upper_hull
+from omnirouter.predictor.chances import log_losses, logit, logits, sigmoid
+from omnirouter.predictor.means import likely_means, mean_scores
 
 __all__ = ["Shrinkage", "price_grid"]
 
@@ -56,11 +55,11 @@ class Shrinkage:
 
     def __call__(self, acc: NDArray[np.float64]) -> NDArray[np.float64]:
         """Shrunken accuracies (n, m) of accuracies (n, m)."""
-        return sigmoid(self.level + _deviations(_logits(acc), self.centre, self.trust))
+        return sigmoid(self.level + _deviations(logits(acc), self.centre, self.trust))
 
     def around(self, acc: NDArray[np.float64]) -> Shrinkage:
         """The same trust in deviations from the means of these accuracies (h, m), and the same pull on the means."""
-        eta = _logits(acc)
+        eta = logits(acc)
         centre, target = eta.mean(axis=0), sigmoid(logit(sigmoid(eta).mean(axis=0)) + self.pull)
         level = _level(_deviations(eta, centre, self.trust), target, centre)
         return Shrinkage(centre, level, self.trust, self.pull)
@@ -110,32 +109,32 @@ class Shrinkage:
         for one_acc, one_cost, fold in zip(acc, cost, folds, strict=True):
             score, money = _filled(observed_acc, one_acc), _filled(paid, one_cost)
             prices = price_grid(score.mean(axis=0), money.mean(axis=0))
-            eta = _logits(one_acc)
+            eta = logits(one_acc)
             shrunk = np.empty((len(TRUSTS), *eta.shape))
             for number in np.unique(fold):
                 held = fold == number
                 centre, target = eta[~held].mean(axis=0), mean_scores(observed_acc[~held])
-                level = logit(np.clip(target, LEAST, 1 - LEAST))
+                level = logits(target)
                 for place, trust in enumerate(TRUSTS):
                     level = _level(_deviations(eta[~held], centre, trust), target, level)
                     shrunk[place, held] = sigmoid(level + _deviations(eta[held], centre, trust))
             for place, matrix in enumerate(shrunk):
                 worth[place] += _worth(matrix, one_cost, score, money, prices)
-                surprise[place] += _log_loss(matrix, observed_acc)
+                surprise[place] += log_losses(matrix, observed_acc).sum(axis=1)
         loss = worth[worth.mean(axis=1).argmax()] - worth
         error = loss.std(axis=1) / np.sqrt(rows)
         z = np.where(error > 0, loss.mean(axis=1) / np.where(error > 0, error, 1.0), 0.0)
         weight = np.exp(-0.5 * z**2)
         trust = float(weight @ TRUSTS / weight.sum())
         if parts:
-            losses = [np.sum([_log_loss(one, observed_acc) for one in part], axis=0) for part in parts]
+            losses = [np.sum([log_losses(one, observed_acc).sum(axis=1) for one in part], axis=0) for part in parts]
             excess = surprise - min(losses, key=np.mean)
             limit = np.maximum(LOG_LOSS_ERRORS * excess.std(axis=1) / np.sqrt(rows), excess[-1].mean())
             trust = max(trust, float(TRUSTS[int((excess.mean(axis=1) <= limit).argmax())]))
         stacked = acc.reshape(-1, acc.shape[2])
-        mean = sigmoid(_logits(stacked)).mean(axis=0)
+        mean = sigmoid(logits(stacked)).mean(axis=0)
         likely = likely_means(acc.mean(axis=0), observed_acc, cost.mean(axis=(0, 1)))
-        pull = logit(np.clip(likely, LEAST, 1 - LEAST)) - logit(mean)
+        pull = logits(likely) - logit(mean)
         return cls(mean, mean, trust, pull).around(stacked)
 
 
@@ -158,20 +157,9 @@ def price_grid(acc: NDArray[np.float64], cost: NDArray[np.float64]) -> NDArray[n
     >>> prices[0].round(3).item(), prices[-2].round(3).item(), prices[-1].item()
     (0.3, 0.033, 0.0)
     """
-    hull: list[tuple[float, float]] = []
-    for x, y in sorted(zip(cost.tolist(), acc.tolist(), strict=True), key=lambda point: (point[0], -point[1])):
-        if hull and y <= hull[-1][1]:
-            continue
-        while len(hull) > 1 and _slope(hull[-2], hull[-1]) <= _slope(hull[-2], (x, y)):
-            hull.pop()
-        hull.append((x, y))
-    slopes = [_slope(a, b) for a, b in itertools.pairwise(hull)]
-    finite = [slope for slope in slopes if np.isfinite(slope)] or [1 / max(float(cost.mean()), 1e-30)]
-    return np.append(np.geomspace(1.5 * max(finite), min(finite) / 1.5, PRICES), 0.0)
-
-
-def _slope(a: tuple[float, float], b: tuple[float, float]) -> float:
-    return (b[1] - a[1]) / (b[0] - a[0]) if b[0] > a[0] else np.inf
+    hull = upper_hull(cost, acc)
+    slopes = (np.diff(acc[hull]) / np.diff(cost[hull])).tolist() or [1 / max(float(cost.mean()), 1e-30)]
+    return np.append(np.geomspace(1.5 * max(slopes), min(slopes) / 1.5, PRICES), 0.0)
 
 
 def _filled(observed: NDArray[np.floating], predicted: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -181,10 +169,6 @@ def _filled(observed: NDArray[np.floating], predicted: NDArray[np.float64]) -> N
     known = np.where(np.isnan(predicted), 0.0, predicted)
     filled: NDArray[np.float64] = known + np.where(seen, observed - known, 0.0) / share
     return filled
-
-
-def _logits(acc: NDArray[np.float64]) -> NDArray[np.float64]:
-    return logit(np.clip(acc, LEAST, 1 - LEAST))
 
 
 def _deviations(eta: NDArray[np.float64], centre: NDArray[np.float64], trust: float) -> NDArray[np.float64]:
@@ -202,15 +186,6 @@ def _level(deviation: NDArray[np.float64], target: NDArray[np.float64], start: N
         p = sigmoid(level + deviation)
         level = level + np.clip((target - p.mean(axis=0)) / np.maximum((p * (1 - p)).mean(axis=0), 1e-3), -2.0, 2.0)
     return level
-
-
-def _log_loss(acc: NDArray[np.float64], observed: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Sum over the observed scores of each row, (h,)."""
-    seen = ~np.isnan(observed)
-    p = np.clip(acc, LEAST, 1 - LEAST)
-    score = np.where(seen, observed, 0.0)
-    losses: NDArray[np.float64] = -np.where(seen, score * np.log(p) + (1 - score) * np.log1p(-p), 0.0).sum(axis=1)
-    return losses
 
 
 def _worth(

@@ -13,14 +13,15 @@ from omnirouter.errors import PredictorError
 from omnirouter.extras import require
 from omnirouter.outcomes import Outcomes
 from omnirouter.predictor.base import Progress
+from omnirouter.predictor.chances import log_losses
 from omnirouter.predictor.export import load_model, write_encoder
 from omnirouter.predictor.folds import fold_numbers
 from omnirouter.predictor.knn import KnnPredictor
+from omnirouter.predictor.means import mean_scores
 from omnirouter.predictor.neighbours import Neighbours, shrunk_mean, unit_rows, weights_of
 
 __all__ = ["FinetuneReport", "agreement", "finetune_encoder", "log_loss", "neighbour_scores"]
 
-CLIP = 1e-3  # a probability is never taken for 0 or 1
 FOLDS = 5  # one of them judges
 FEWEST = 100  # prompts; with fewer the judgement is noise
 TRAINED_LENGTH = 128  # tokens of a prompt that are trained on
@@ -189,8 +190,7 @@ def neighbour_scores(
     settings = KnnPredictor()
     indices, similarity = Neighbours(known).search(asked, settings.k)
     weights = weights_of(similarity, settings.sharpness)
-    count, total = (~np.isnan(acc)).sum(axis=0), np.nansum(acc, axis=0)
-    mean = (total + settings.shrinkage * total.sum() / count.sum()) / (count + settings.shrinkage)
+    mean = mean_scores(acc, settings.shrinkage)
     return shrunk_mean(acc.astype(np.float32), indices, weights, mean, settings.shrinkage)
 
 
@@ -202,7 +202,7 @@ def log_loss(acc: NDArray[np.float64], predicted: NDArray[np.float64]) -> NDArra
     acc : (n, m) float64
         Scores in [0, 1], NaN where not observed.
     predicted : (n, m) float64
-        Expected scores; taken as at least 0.001 and at most 0.999.
+        Expected scores.
 
     Returns
     -------
@@ -213,8 +213,7 @@ def log_loss(acc: NDArray[np.float64], predicted: NDArray[np.float64]) -> NDArra
     >>> log_loss(np.array([[1.0, np.nan], [0.0, 1.0]]), np.full((2, 2), 0.5)).round(4)
     array([0.6931, 0.6931])
     """
-    p = np.clip(predicted, CLIP, 1 - CLIP)
-    loss: NDArray[np.float64] = np.nanmean(-(acc * np.log(p) + (1 - acc) * np.log(1 - p)), axis=1)
+    loss: NDArray[np.float64] = log_losses(predicted, acc).sum(axis=1) / (~np.isnan(acc)).sum(axis=1)
     return loss
 
 

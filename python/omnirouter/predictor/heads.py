@@ -17,12 +17,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Basis", "Groups", "Heads", "fit_linear_heads", "fit_logistic_heads", "logit", "sigmoid"]
+from omnirouter.outcomes.means import column_means
+from omnirouter.predictor.chances import logit, sigmoid
+from omnirouter.predictor.means import mean_scores
+
+__all__ = ["Basis", "Groups", "Heads", "fit_linear_heads", "fit_logistic_heads"]
 
 STRENGTHS = np.append(np.logspace(-1.0, 5.0, 19), np.inf)  # ridges tried, in squared singular values; inf leaves out
 NEVER = 1e12  # stands for an infinite ridge
 STANDARD_ERRORS = 0.5  # a ridge is raised as long as its error is within so many of the least
-PRIOR_COUNT = 4.0  # imagined observations of the mean of all models, in the mean of each
 PAIR_COUNT = 30.0  # imagined observations of the common covariance, in that of each pair of models
 LEAST_VARIANCE = 0.03  # of a score: keeps nearly perfect and nearly useless models from ruling the directions
 TOLERANCE = 1e-5
@@ -136,11 +139,9 @@ def fit_logistic_heads(basis: Basis, acc: NDArray[np.floating]) -> Heads:
     (Nesterov 1983).
     """
     seen = ~np.isnan(acc)
-    count = seen.sum(axis=0)
     score = np.where(seen, acc, 0.0).astype(np.float64)
-    overall = score.sum() / max(count.sum(), 1)
-    mean = (score.sum(axis=0) + PRIOR_COUNT * overall) / (count + PRIOR_COUNT)
-    mean = np.clip(mean, 0.5 / (len(acc) + 1), 1 - 0.5 / (len(acc) + 1))
+    # Not nearer to 0 and 1 than a history of this length can tell.
+    mean = np.clip(mean_scores(acc), 0.5 / (len(acc) + 1), 1 - 0.5 / (len(acc) + 1))
     scale = 1 / np.sqrt(np.maximum(mean * (1 - mean), LEAST_VARIANCE))
     directions = _Directions.of(basis, np.where(seen, score - mean, 0.0) * scale, seen)
 
@@ -159,7 +160,7 @@ def fit_linear_heads(basis: Basis, values: NDArray[np.floating]) -> Heads:
     seen = ~np.isnan(values)
     count = seen.sum(axis=0)
     known = np.where(seen, values, 0.0).astype(np.float64)
-    mean = known.sum(axis=0) / np.maximum(count, 1)
+    mean = np.where(count > 0, column_means(values), 0.0)
     residual = np.where(seen, known - mean, 0.0)
     spread = np.sqrt((residual**2).sum(axis=0) / np.maximum(count, 1))
     scale = np.where(spread > 0, spread, 1.0)
@@ -172,18 +173,6 @@ def fit_linear_heads(basis: Basis, values: NDArray[np.floating]) -> Heads:
 
     heads = _climb(basis, directions, slope, scale=scale, start=mean, curvature=1 / scale**2, seen=seen)
     return Heads(heads.weights, np.where(count > 0, heads.intercept, np.nan), heads.strength)
-
-
-def sigmoid(eta: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``1 / (1 + exp(-eta))`` without overflow."""
-    half: NDArray[np.float64] = 0.5 * (1 + np.tanh(0.5 * eta))
-    return half
-
-
-def logit(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``log(p / (1 - p))``."""
-    eta: NDArray[np.float64] = np.log(p) - np.log1p(-p)
-    return eta
 
 
 @dataclass(frozen=True, eq=False)

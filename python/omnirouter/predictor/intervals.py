@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from omnirouter.outcomes.means import column_means
 from omnirouter.predictor.amounts import OFFSET
 
 __all__ = ["LEVELS", "AmountQuantiles", "ScoreIntervals", "weighted_quantile"]
@@ -98,9 +99,8 @@ class AmountQuantiles:
     def fit(cls, expected: NDArray[np.floating], observed: NDArray[np.floating]) -> AmountQuantiles:
         """Learn from out-of-fold predictions (h, m) and amounts (h, m), NaN where not known."""
         known = ~np.isnan(expected) & ~np.isnan(observed)
-        offset = OFFSET * np.where(
-            known.any(axis=0), _column_means(observed, known), _column_means(expected, ~np.isnan(expected))
-        )
+        seen = column_means(np.where(known, observed, np.nan))
+        offset = OFFSET * np.where(np.isnan(seen), column_means(expected), seen)
         offset = np.where(offset > 0, offset, 1.0)
         own = [
             np.log((observed[seen, j].astype(np.float64) + offset[j]) / (expected[seen, j].astype(np.float64) + offset[j]))
@@ -154,13 +154,6 @@ def weighted_quantile(own: NDArray[np.float64], everyone: list[NDArray[np.float6
     below = np.cumsum(weight[order])
     at = min(int(np.searchsorted(below, level * (below[-1] + 1) - 1e-9)), len(values) - 1)
     return float(values[order][at])
-
-
-def _column_means(values: NDArray[np.floating], known: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Mean of the known entries of each column, 0 where there is none."""
-    total = np.where(known, values, 0.0).sum(axis=0, dtype=np.float64)
-    means: NDArray[np.float64] = total / np.maximum(known.sum(axis=0), 1)
-    return means
 
 
 def _share_of_binary(acc: NDArray[np.floating], scores: NDArray[np.floating]) -> float:

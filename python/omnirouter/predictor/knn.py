@@ -15,6 +15,7 @@ from omnirouter.predictor.encoder import Encoder
 from omnirouter.predictor.history import History
 from omnirouter.predictor.learned import LearnedPredictor
 from omnirouter.predictor.learned_parts import Expected, State
+from omnirouter.predictor.means import mean_scores
 from omnirouter.predictor.neighbours import Neighbours, shrunk_mean, weights_of
 
 __all__ = ["KnnPredictor"]
@@ -109,11 +110,9 @@ class KnnPredictor(LearnedPredictor):
             raise ValueError(f"sharpness is {self.sharpness!r}, expected a number of at least 0")
 
     def _learn(self, history: History) -> None:
-        seen = history.observed
         self.neighbours_ = Neighbours.fit(history.encoded.vectors)
         self.acc_ = history.acc
-        count, total = seen.sum(axis=0), np.where(seen, history.acc, 0.0).sum(axis=0, dtype=np.float64)
-        self.acc_mean_ = (total + self.shrinkage * total.sum() / count.sum()) / (count + self.shrinkage)
+        self.acc_mean_ = mean_scores(history.acc, self.shrinkage)
         self._learn_amounts(history)
 
     def _learn_amounts(self, history: History) -> None:

@@ -10,9 +10,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["likely_means"]
+__all__ = ["likely_means", "mean_scores"]
 
+PRIOR_COUNT = 4.0  # imagined observations of the mean of all models, in the mean of each
 LEAST_FOR_LINE = 5  # models that it takes to lay a line through their means
+
+
+def mean_scores(acc: NDArray[np.floating], prior_count: float = PRIOR_COUNT) -> NDArray[np.float64]:
+    """Mean score (m,) of each model, shrunk toward that of all: so many imagined observations of it."""
+    seen = ~np.isnan(acc)
+    total, count = np.where(seen, acc, 0.0).sum(axis=0, dtype=np.float64), seen.sum(axis=0)
+    overall = total.sum() / max(int(count.sum()), 1)
+    mean: NDArray[np.float64] = (total + prior_count * overall) / (count + prior_count)
+    return mean
 
 
 def likely_means(acc: NDArray[np.float64], scores: NDArray[np.floating], cost: NDArray[np.float64]) -> NDArray[np.float64]:

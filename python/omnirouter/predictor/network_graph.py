@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnirouter.extras import require
+from omnirouter.predictor.chances import sigmoid
 from omnirouter.predictor.encoded import Encoded
-from omnirouter.predictor.heads import Heads, sigmoid
+from omnirouter.predictor.heads import Heads
 
 __all__ = ["AmountHeads", "Network", "Scaling"]
 

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from omnirouter.predictor.amounts import OFFSET
-from omnirouter.predictor.heads import logit, sigmoid
+from omnirouter.outcomes.means import column_means
+from omnirouter.predictor.amounts import LEAST_AMOUNT, OFFSET, log_amounts
+from omnirouter.predictor.chances import logits, sigmoid
 from omnirouter.predictor.learned_parts import Expected, State
-from omnirouter.predictor.stacking import LEAST
 
 __all__ = ["Newcomer"]
 
@@ -29,7 +29,6 @@ SLOPE_VARIANCE = 0.25  # of the slope around 1
 LEVEL_VARIANCE = 0.25  # of a new level, beyond how the known ones spread
 STEPS = 25
 FOLDS = 5
-LEAST_AMOUNT = 1e-30  # stands for nothing in a logarithm
 FREE = np.log(1e3 * LEAST_AMOUNT)  # mean logarithms below it are of models that cost nothing
 
 
@@ -98,9 +97,9 @@ class Newcomer:
         """
         tokens = None
         if written is not None and known.output_tokens is not None and not np.isnan(written).all():
-            tokens = _amount_link(_logs(known.output_tokens), written)
+            tokens = _amount_link(log_amounts(known.output_tokens), written)
         seen = int((~np.isnan(scores)).sum())
-        return cls(name, seen, _acc_link(_logits(known.acc), scores), _amount_link(_logs(known.cost), paid), tokens)
+        return cls(name, seen, _acc_link(logits(known.acc), scores), _amount_link(log_amounts(known.cost), paid), tokens)
 
     def expect(self, known: Expected) -> Expected:
         """Predict from the predictions of the known models: columns (n, 1)."""
@@ -108,10 +107,10 @@ class Newcomer:
         if known.output_tokens is not None:
             n = len(known.acc)
             link = self.output_tokens
-            tokens = np.full(n, np.nan) if link is None else np.exp(link(_logs(known.output_tokens)))
+            tokens = np.full(n, np.nan) if link is None else np.exp(link(log_amounts(known.output_tokens)))
         return Expected(
-            acc=sigmoid(self.acc(_logits(known.acc)))[:, None],
-            cost=np.exp(self.cost(_logs(known.cost)))[:, None],
+            acc=sigmoid(self.acc(logits(known.acc)))[:, None],
+            cost=np.exp(self.cost(log_amounts(known.cost)))[:, None],
             output_tokens=None if tokens is None else tokens[:, None],
         )
 
@@ -163,15 +162,6 @@ class Newcomer:
         )
 
 
-def _logits(acc: NDArray[np.floating]) -> NDArray[np.float64]:
-    return logit(np.clip(acc.astype(np.float64), LEAST, 1 - LEAST))
-
-
-def _logs(amounts: NDArray[np.floating]) -> NDArray[np.float64]:
-    logs: NDArray[np.float64] = np.log(np.maximum(amounts.astype(np.float64), LEAST_AMOUNT))
-    return logs
-
-
 def _design(known: NDArray[np.float64], centre: NDArray[np.float64]) -> NDArray[np.float64]:
     """Columns of a link, (n, m + 2); a model of which nothing is known deviates by nothing."""
     deviation = known - centre
@@ -181,16 +171,9 @@ def _design(known: NDArray[np.float64], centre: NDArray[np.float64]) -> NDArray[
     return np.concatenate([np.ones_like(shared), shared, np.where(missing, 0.0, deviation - shared)], axis=1)
 
 
-def _column_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Means without the NaN; NaN where there is nothing else."""
-    seen = ~np.isnan(values)
-    total = np.where(seen, values, 0.0).sum(axis=0)
-    return np.where(seen.any(axis=0), total / np.maximum(seen.sum(axis=0), 1), np.nan)
-
-
 def _acc_link(known: NDArray[np.float64], scores: NDArray[np.floating]) -> Link:
     """Most probable link of the logits (Newton steps)."""
-    centre = _column_means(known)
+    centre = column_means(known)
     design = _design(known, centre)
     levels = centre[~np.isnan(centre)]
     prior = np.zeros(design.shape[1])
@@ -213,7 +196,7 @@ def _amount_link(known: NDArray[np.float64], amounts: NDArray[np.float64]) -> Li
 
     Where no amount was observed, that of a model like the others; one that never cost anything is predicted to be free.
     """
-    centre = _column_means(known)
+    centre = column_means(known)
     design = _design(known, centre)
     seen = ~np.isnan(amounts)
     design, amounts = design[seen], amounts[seen]

@@ -17,26 +17,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from omnirouter.predictor.heads import logit, sigmoid
+from omnirouter.outcomes.means import column_means
+from omnirouter.predictor.amounts import log_amounts
+from omnirouter.predictor.chances import logits, sigmoid
+from omnirouter.predictor.means import mean_scores
 
-__all__ = ["LEAST", "AccStack", "AmountStack", "mean_scores"]
+__all__ = ["AccStack", "AmountStack"]
 
-LEAST = 0.005  # predicted accuracies are cut here and at 1 - LEAST before their logit
-PRIOR_COUNT = 4.0  # imagined observations of the mean of all models, in the mean of each
 COMMON_ROWS = 50.0  # imagined prompts that say that each part has an equal share
 SINGLE_ROWS = (np.inf, 3000.0, 1000.0, 300.0)  # imagined prompts that say that a model's weights are the common ones
 OFFSET_COUNT = 1.0  # imagined curvature that holds the offset of each model to 0
 TYPICAL_VARIANCE = 0.15  # of a score
 STEPS = 12
-
-
-def mean_scores(acc: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Mean score (m,) of each model, shrunk toward that of all: 4 imagined observations of it."""
-    seen = ~np.isnan(acc)
-    total, count = np.where(seen, acc, 0.0).sum(axis=0, dtype=np.float64), seen.sum(axis=0)
-    overall = total.sum() / max(int(count.sum()), 1)
-    mean: NDArray[np.float64] = (total + PRIOR_COUNT * overall) / (count + PRIOR_COUNT)
-    return mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,10 +122,10 @@ class AmountStack:
         parts = [part.reshape(-1, values.shape[1]) for part in parts]
         values = np.concatenate([values] * repeats)
         logs, seen, part_level = _compared(parts, values)
-        target = _safe_log(np.where(seen, values, np.nan))
+        target = log_amounts(np.where(seen, values, np.nan))
         usable = seen & (values > 0)
         features = np.where(usable, logs - part_level[:, None, :], 0.0)
-        residual = np.where(usable, target - _column_mean(np.where(usable, target, np.nan)), 0.0)
+        residual = np.where(usable, target - column_means(np.where(usable, target, np.nan)), 0.0)
         weights = _non_negative(
             features.reshape(len(parts), -1) @ features.reshape(len(parts), -1).T,
             features.reshape(len(parts), -1) @ residual.ravel(),
@@ -165,7 +157,7 @@ class AmountStack:
 
     def __call__(self, parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
         """Stacked amounts (n, m) of the parts' amounts."""
-        logs = np.stack([_safe_log(part) for part in parts])
+        logs = np.stack([log_amounts(part) for part in parts])
         amounts: NDArray[np.float64] = np.exp(
             self.level + np.einsum("pij,p->ij", logs - self.part_level[:, None, :], self.weights)
         )
@@ -176,20 +168,20 @@ def _compared(
     parts: Sequence[NDArray[np.float64]], values: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]:
     """Logarithms of the parts (p, h, m), where all of them and the value are known (h, m), and their means there (p, m)."""
-    logs = np.stack([_safe_log(part) for part in parts])
+    logs = np.stack([log_amounts(part) for part in parts])
     seen = ~np.isnan(values) & ~np.isnan(logs).any(axis=0)
-    return logs, seen, np.stack([_column_mean(np.where(seen, part, np.nan)) for part in logs])
+    return logs, seen, np.stack([column_means(np.where(seen, part, np.nan)) for part in logs])
 
 
 def _base(acc: NDArray[np.floating]) -> NDArray[np.float64]:
-    return logit(np.clip(mean_scores(acc), LEAST, 1 - LEAST))
+    return logits(mean_scores(acc))
 
 
 def _features(parts: Sequence[NDArray[np.float64]], base: NDArray[np.float64]) -> NDArray[np.float64]:
     """Shared and own deviations of each part, (2 p, n, m)."""
     features = []
     for part in parts:
-        deviation = logit(np.clip(part, LEAST, 1 - LEAST)) - base
+        deviation = logits(part) - base
         shared = deviation.mean(axis=1, keepdims=True)
         features += [np.broadcast_to(shared, deviation.shape), deviation - shared]
     return np.stack(features)
@@ -302,15 +294,3 @@ def _non_negative(
             break
         active &= weights > 0
     return np.maximum(weights, 0.0)
-
-
-def _safe_log(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logarithm; a zero counts as 1e-30, NaN stays."""
-    logs: NDArray[np.float64] = np.log(np.maximum(values, 1e-30))
-    return logs
-
-
-def _column_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    seen = ~np.isnan(values)
-    mean: NDArray[np.float64] = np.where(seen, values, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
-    return mean
