@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnirouter import _core
+from omnirouter.checks import whole
 from omnirouter.extras import require
 from omnirouter.problem import Caps, Problem
 from omnirouter.resources import Resource
@@ -200,13 +201,16 @@ def frontier(
     grid = None
     if budgets is not None:
         try:
-            grid = np.asarray(budgets, dtype=np.float64)
+            grid = np.asarray(budgets)
+            if grid.dtype.kind not in "fiuO":  # whole numbers beyond int64 are objects
+                raise ValueError(f"it has {grid.dtype} entries")
+            grid = grid.astype(np.float64)
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"budgets is not a vector of numbers: {error}") from None
         if grid.ndim != 1 or len(grid) == 0:
             raise ValueError(f"budgets has shape {grid.shape}, expected (k,) with at least one budget")
-    elif points < 2:
-        raise ValueError(f"points is {points}, expected at least 2")
+    else:
+        points = whole("points", points, 2)
     total = points if grid is None else len(grid)
     # The budget of this problem only says that there is one.
     problem = Problem(acc, cost, caps, 1.0 if grid is None else float(grid.max()), resources=resources, allowed=allowed)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from omnirouter.checks import as_path
 from omnirouter.errors import RouterError
 
 __all__ = ["check_replaceable", "naming", "read_folder", "write_folder"]
@@ -48,7 +49,7 @@ def write_folder(folder: str | Path, manifest_name: str, write: Callable[[Path],
     FileExistsError
         When something else than such a folder is in the way; it is left alone.
     """
-    folder = Path(os.path.abspath(folder))  # a link is replaced by the folder, not what it points to
+    folder = Path(os.path.abspath(as_path("folder", folder)))  # a link is replaced by the folder, not what it points to
     check_replaceable(folder, manifest_name)
     with naming(folder, folder.parent / f".{folder.name}."):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +102,7 @@ def read_folder(folder: str | Path, manifest_name: str, kind: str, newest_format
     RouterError
         When this is not such a folder, a newer version wrote it, or a file is missing or has changed.
     """
-    folder = Path(folder)
+    folder = as_path("folder", folder)
     path = folder / manifest_name
     if not path.is_file():
         raise RouterError(f"{folder} is not a {kind} folder: it has no {manifest_name}")
@@ -111,6 +112,8 @@ def read_folder(folder: str | Path, manifest_name: str, kind: str, newest_format
         writer = manifest["omnirouter"]
         if type(version) is not int or version < 1 or not isinstance(files, dict):
             raise ValueError("format is not a positive whole number, or files is not an object")
+    except UnicodeDecodeError as error:  # its repr holds the whole file
+        raise RouterError(f"{path} is damaged: {error}") from error
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RouterError(f"{path} is damaged: {error!r}") from error
     if version > newest_format:

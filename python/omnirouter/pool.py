@@ -7,12 +7,12 @@ import operator
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from omnirouter.checks import as_path
 from omnirouter.errors import PoolError
 from omnirouter.pool_files import close_names, entry_fields, load_mapping, token_prices
 
@@ -109,6 +109,8 @@ class Pool(Sequence[Model]):
     __slots__ = ("_by_name", "_models")
 
     def __init__(self, models: Iterable[Model]) -> None:
+        if not isinstance(models, Iterable):
+            raise TypeError(f"models is {models!r}, expected some of Model")
         self._models = tuple(models)
         self._by_name: dict[str, Model] = {}
         for model in self._models:
@@ -277,7 +279,7 @@ class Pool(Sequence[Model]):
         MissingExtraError
             When PyYAML is needed and not installed.
         """
-        data = load_mapping(Path(path))
+        data = load_mapping(as_path("path", path))
         try:
             return cls.from_dict(data)
         except PoolError as error:
@@ -306,7 +308,7 @@ class Pool(Sequence[Model]):
             When the file is not such a table, or lacks a model or its price per token; the message names it.
         """
         names = _name_list(names)
-        table = load_mapping(Path(path))
+        table = load_mapping(as_path("path", path))
         try:
             return cls(Model(name, **token_prices(table, name)) for name in names)
         except (PoolError, TypeError, ValueError) as error:

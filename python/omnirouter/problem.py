@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from omnirouter.checks import is_number, real
 from omnirouter.resources import Resource, as_array, assembled
 
 __all__ = ["Audit", "Caps", "Objective", "Problem"]
@@ -254,12 +255,7 @@ def as_allowed(value: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def _number(name: str, value: object, expected: str) -> float:
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} is {value!r}, expected {expected}") from None
-    except OverflowError:
-        raise ValueError(f"{name} is a whole number beyond float64, expected {expected}") from None
+    number = real(name, value, expected)
     if math.isnan(number):
         raise ValueError(f"{name} is nan, expected {expected}")
     return number
@@ -294,7 +290,11 @@ def _caps(value: Caps, m: int) -> Resource:
 
 def _whole_numbers(value: Caps) -> NDArray[np.float64] | None:
     """All caps at once where they are plain numbers >= 0; None where one of them needs a look, or a word."""
-    if not (value.dtype.kind in "fiu" if isinstance(value, np.ndarray) else isinstance(value, (list, tuple))):
+    if isinstance(value, np.ndarray):
+        plain = value.dtype.kind in "fiu"
+    else:
+        plain = isinstance(value, (list, tuple)) and all(entry is None or is_number(entry) for entry in value)
+    if not plain:
         return None
     try:
         limits = np.array(value, dtype=np.float64)

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from omnirouter.checks import is_number
+
 __all__ = ["Column", "Resource", "as_array", "assembled"]
 
 
@@ -219,6 +221,9 @@ def _fill(resource: Resource, name: str, usage: Any, limit: Any, per: Any, sense
 
 
 def _vector(name: str, value: Any) -> NDArray[np.float64]:
+    entries = value if isinstance(value, (list, tuple)) else [] if isinstance(value, np.ndarray) else [value]
+    if (isinstance(value, np.ndarray) and value.dtype.kind in "bUS") or not all(map(is_number, entries)):
+        raise TypeError(f"{name} is {value!r}, expected numbers")
     try:
         array = np.atleast_1d(np.asarray(value, dtype=np.float64))
     except (TypeError, ValueError):
@@ -237,7 +242,7 @@ def _usage(name: str, usage: Any, n: int, m: int) -> Any:
             raise ValueError(f"{name}: usage is {usage!r}, expected numbers, 'acc' or 'cost'")
         return usage
     array = as_array(f"{name}: usage", usage)
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "fiub" or (array.ndim == 0 and not is_number(usage)):
         raise TypeError(f"{name}: usage has dtype {array.dtype}, expected real numbers")
     if array.ndim == 0:
         return float(array)

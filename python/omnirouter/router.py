@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnirouter import __version__
+from omnirouter.checks import is_number
 from omnirouter.confidence import Assurance, check_confidence, solve_confidently
 from omnirouter.duals import Duals
 from omnirouter.errors import OmniRouterError, RouterError
@@ -124,6 +125,8 @@ class Router:
             raise TypeError(f"predictor is {type(predictor).__name__}, expected a name or a LearnedPredictor")
         elif encoder is not None:
             raise ValueError("encoder and a predictor with its own encoder are both given, expected one of them")
+        if pool is not None and not isinstance(pool, Pool):
+            raise TypeError(f"pool is {type(pool).__name__}, expected Pool; Pool.read(path) reads a file")
         outcomes = pool_outcomes(outcomes, pool)
         opened = predictor.open_encoder()
         history = History.of(outcomes, pool, opened, progress=progress)
@@ -167,6 +170,8 @@ class Router:
             raise ValueError(
                 f"outcomes is of the model {name!r}, which the router knows; fit the router again to learn more"
             )
+        if model is not None and not isinstance(model, Model):
+            raise TypeError(f"model is {type(model).__name__}, expected Model")
         if self.pool is not None and (model is None or model.name != name):
             raise ValueError(f"model is {model!r}, expected the prices of {name!r}, as the router has a pool")
         if self.pool is None and model is not None:
@@ -210,6 +215,8 @@ class Router:
         ValueError
             For another level.
         """
+        if not isinstance(prediction, Prediction):
+            raise TypeError(f"prediction is {type(prediction).__name__}, expected Prediction, as predict gives it")
         return self._known("quantiles").quantiles_of(prediction, level)
 
     def route(
@@ -385,6 +392,8 @@ class Router:
             When this is not a router folder, a version of OmniRouter with another format wrote it, or a file
             is missing or has changed.
         """
+        if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)):
+            raise TypeError(f"threads is {threads!r}, expected 0 (all) or more")
         if threads < 0:
             raise ValueError(f"threads is {threads}, expected 0 (all) or more")
         manifest = read_folder(folder, MANIFEST, "router", FORMAT)
@@ -438,8 +447,8 @@ class Router:
 def _cap(name: str, cap: Any) -> float:
     """Most queries of one model; infinity for None."""
     try:
-        number = math.inf if cap is None else float(cap)
-    except (TypeError, ValueError, OverflowError):
+        number = math.inf if cap is None else float(cap) if is_number(cap) else math.nan
+    except OverflowError:
         number = math.nan
     if not (number == math.inf or (number >= 0 and number == math.floor(number))):
         raise ValueError(f"caps has {cap!r} for the model {name!r}, expected a whole number of at least 0 or None")

@@ -195,7 +195,7 @@ class Solution:
 
         Raises
         ------
-        IndexError
+        IndexError, TypeError
             No such query.
         SolveError
             There is no plan, or the rows are not in memory.
@@ -206,6 +206,8 @@ class Solution:
             raise SolveError(
                 "the rows of an oracle are elsewhere: a query can be explained only where acc and cost are in memory"
             )
+        if isinstance(i, bool) or not isinstance(i, (int, np.integer)):
+            raise TypeError(f"i is {i!r}, expected the number of a query, 0 to {len(assignment) - 1}")
         if not 0 <= i < len(assignment):
             raise IndexError(f"query {i} does not exist, expected 0 to {len(assignment) - 1}")
         return explanation_of(self.problem, self.duals, i, int(assignment[i]))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnirouter import _core
+from omnirouter.checks import real, whole
 from omnirouter.duals import Duals
 from omnirouter.form import Form
 from omnirouter.problem import Caps, Objective, Problem
@@ -207,10 +208,10 @@ CoreSettings: TypeAlias = "tuple[float, float, int, int, int]"
 def core_settings(rel_gap: float = 1e-4, time_limit: float | None = None, threads: int = 0, seed: int = 0) -> CoreSettings:
     """The settings of the native core, in the order of `SETTINGS`, checked."""
     return (
-        _real("rel_gap", rel_gap),
-        math.inf if time_limit is None else _real("time_limit", time_limit),
-        _whole("threads", threads),
-        _whole("seed", seed),
+        real("rel_gap", rel_gap),
+        math.inf if time_limit is None else real("time_limit", time_limit),
+        whole("threads", threads),
+        whole("seed", seed),
         _DEFAULTS["node_limit"],
     )
 
@@ -231,23 +232,6 @@ def run(
     solution = _solution(problem, raw, dict(zip(SETTINGS, settings, strict=True)))
     log.finish(solution)
     return solution
-
-
-def _real(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name} is {value!r}, expected a number")
-    try:
-        return float(value)
-    except OverflowError:
-        raise ValueError(f"{name} is a whole number beyond float64, expected a number") from None
-
-
-def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} is {value!r}, expected a whole number >= 0")
-    if not 0 <= value < 2**63:
-        raise ValueError(f"{name} is {value}, expected a whole number >= 0 and below 2**63")
-    return int(value)
 
 
 def finite_limits(problem: Problem | Form) -> list[tuple[int, int]]:

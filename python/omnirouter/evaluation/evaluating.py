@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from omnirouter.checks import whole
 from omnirouter.evaluation.bootstrap import NOT_DEFINED, Resamples, estimate
 from omnirouter.evaluation.comparing import compare, steps_of
 from omnirouter.evaluation.encoding import RememberingEncoder
@@ -111,16 +112,19 @@ def evaluate(
         raise TypeError(f"outcomes is {type(outcomes).__name__}, expected Outcomes; Outcomes.read(path) reads a file")
     if out is not None:
         check_replaceable(Path(out), REPORT)
+    if router is not None and not isinstance(router, Router):
+        raise TypeError(f"router is {type(router).__name__}, expected Router; Router.load(folder) opens one")
+    if pool is not None and not isinstance(pool, Pool):
+        raise TypeError(f"pool is {type(pool).__name__}, expected Pool; Pool.read(path) reads a file")
+    if isinstance(predictors, str) or not (predictors is None or isinstance(predictors, Sequence)):
+        raise TypeError(f"predictors is {predictors!r}, expected a sequence of names, some of {', '.join(KINDS)}")
+    points, resamples, seed = whole("points", points, 2), whole("resamples", resamples, 1), whole("seed", seed)
     kinds = tuple(predictors) if predictors is not None else (tuple(KINDS) if router is None else ("knn",))
-    if points < 2:
-        raise ValueError(f"points is {points}, expected at least 2")
     for kind in kinds:
         if kind not in KINDS or kinds.count(kind) > 1:
             raise ValueError(f"predictors names {kind!r}, expected some of {', '.join(KINDS)}, each once")
     if not kinds and router is None:
         raise ValueError("predictors is empty and there is no router, expected one of them")
-    if seed < 0:
-        raise ValueError(f"seed is {seed}, expected a whole number >= 0")
     if router is not None:
         pool = router.pool if pool is None else pool.select(router.models)
     names = router.models if router is not None else None if pool is None else pool.names

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
+from omnirouter.checks import as_path
 from omnirouter.errors import OutcomesError
 from omnirouter.outcomes import aios, embedllm, llmrouter, llmrouterbench, long, routellm, routerbench, wide
 from omnirouter.outcomes.base import Outcomes
@@ -44,6 +45,7 @@ LAYOUTS = (
 
 def read_outcomes(path: str | os.PathLike[str]) -> Outcomes:
     """Read outcomes in the first layout that matches; see `Outcomes.read`."""
+    path = as_path("path", path)
     with llmrouterbench.open_folder(path) if os.path.isdir(path) else open_table(path) as table:
         for layout in LAYOUTS:
             if layout.matches(table):

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from omnirouter.checks import as_path
 from omnirouter.errors import OutcomesError
 from omnirouter.outcomes.checks import check_filled, text_tuple
 from omnirouter.outcomes.formats import PARQUET, first_bytes, open_json, open_jsonl, open_table
@@ -73,6 +74,7 @@ def read_prompts(path: str | os.PathLike[str]) -> Prompts:
     MissingExtraError
         When pyarrow is needed and not installed; plain text needs nothing.
     """
+    path = as_path("path", path)
     source = os.fspath(path)
     start, suffix = first_bytes(path), Path(path).suffix.lower()
     try:

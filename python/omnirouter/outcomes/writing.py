@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from omnirouter.checks import as_path
 from omnirouter.extras import require
 from omnirouter.folder import naming
 from omnirouter.outcomes.base import Outcomes
@@ -26,7 +27,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The temporary file keeps the suffix of `path`. After an exception it is removed and `path` is as it was.
     """
-    target = Path(path)
+    target = as_path("path", path)
     # Not tempfile: its files are readable by their owner only, and would stay so after the rename.
     part = target.with_name(f".{uuid.uuid4().hex}.part{target.suffix}")
     try:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from omnirouter.checks import as_path
 from omnirouter.errors import PredictorError
 from omnirouter.extras import require
 from omnirouter.predictor.base import Progress
@@ -92,7 +93,7 @@ class Encoder:
             When there is no such folder or hub name, a file is missing or damaged, or the graph takes inputs
             or its settings ask for steps that are not supported.
         """
-        folder = Path(source)
+        folder = as_path("encoder", source)
         if not folder.is_dir():
             folder = _fetch(str(source))
         model = next((path for path in (folder / MODEL_FILE, folder / "onnx" / MODEL_FILE) if path.is_file()), None)

@@ -72,8 +72,11 @@ class Claim:
                 rel_gap=float((info["settings"] if plain else info.settings)["rel_gap"]),
                 certificate=certificate if plain or certificate is None else certificate.to_dict(),
             )
-        except (KeyError, AttributeError) as missing:
+        except KeyError as missing:
             raise ValueError(f"the plan has no {missing}, expected what Solution.to_dict gives") from None
+        except AttributeError:
+            kind = type(solution).__name__
+            raise ValueError(f"the plan is {kind}, expected a Solution or what Solution.to_dict gives") from None
         except TypeError as error:
             raise ValueError(f"the plan is not what Solution.to_dict gives: {error}") from None
 

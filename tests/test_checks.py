@@ -1,0 +1,112 @@
+"""Arguments of the wrong kind: the error names the argument, what came and what was expected."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import omnirouter
+from omnirouter import Outcomes, Pool, Problem, Resource, Router, evaluate, frontier
+from omnirouter.cli import main
+from omnirouter.demo import simulate
+from omnirouter.errors import RouterError
+from omnirouter.predictor import Encoder
+
+HISTORY: Any = simulate(30, seed=0)
+ACC = np.array([[0.9, 0.5], [0.8, 0.7]])
+COST = np.array([[3.0, 1.0], [3.0, 1.0]])
+SOLUTION: Any = omnirouter.solve(ACC, COST, budget=4.0)
+LIMIT: Any = True
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Router.fit(HISTORY, pool=3), "pool is int, expected Pool"),  # type: ignore[arg-type]
+        (lambda: evaluate(HISTORY, 3), "router is int, expected Router"),  # type: ignore[arg-type]
+        (lambda: evaluate(HISTORY, pool=3), "pool is int, expected Pool"),  # type: ignore[arg-type]
+        (lambda: evaluate(HISTORY, predictors="knn"), "predictors is 'knn', expected a sequence of names"),
+        (lambda: evaluate(HISTORY, points="a"), "points is 'a', expected a whole number >= 2"),  # type: ignore[arg-type]
+        (lambda: evaluate(HISTORY, resamples=1.5), "resamples is 1.5, expected a whole number"),  # type: ignore[arg-type]
+        (lambda: frontier(ACC, COST, points=2.5), "points is 2.5, expected a whole number >= 2"),  # type: ignore[arg-type]
+        (lambda: Outcomes.read(None), "path is None, expected a path"),  # type: ignore[arg-type]
+        (lambda: Pool.read(3), "path is 3, expected a path"),  # type: ignore[arg-type]
+        (lambda: Pool(3), "models is 3, expected some of Model"),  # type: ignore[arg-type]
+        (lambda: Router.load(None), "folder is None, expected a path"),  # type: ignore[arg-type]
+        (lambda: Router.load("x", threads="a"), "threads is 'a', expected 0"),  # type: ignore[arg-type]
+        (lambda: Encoder.load(3), "encoder is 3, expected a path"),  # type: ignore[arg-type]
+        (lambda: SOLUTION.explain("x"), "i is 'x', expected the number of a query, 0 to 1"),
+        (lambda: SOLUTION.explain(True), "i is True, expected the number of a query"),
+        (lambda: Problem(ACC, COST, budget=LIMIT), "budget is True, expected an amount of money"),
+        (lambda: Problem(ACC, COST, budget="4"), "budget is '4', expected an amount of money"),  # type: ignore[arg-type]
+        (lambda: Problem(ACC, COST, min_accuracy=LIMIT), "min_accuracy is True, expected a mean"),
+        (lambda: Problem(ACC, COST, [True, 5]), r"caps\[0\] is True, expected a whole number"),
+        (lambda: Problem(ACC, COST, np.array([True, False])), r"caps\[0\] is True, expected a whole number"),
+        (lambda: Resource("cost", LIMIT, name="money"), "money: limit is True, expected numbers"),
+        (lambda: Resource("cost", [4.0, True], name="money"), r"money: limit is \[4.0, True\], expected numbers"),
+        (
+            lambda: Problem(ACC, COST, resources=[Resource(True, 4.0, name="calls")]),
+            "calls: usage has dtype bool, expected real numbers",
+        ),
+    ],
+)
+def test_what_is_of_the_wrong_kind_is_named(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+def test_budgets_of_a_curve_are_numbers() -> None:
+    with pytest.raises(ValueError, match="budgets is not a vector of numbers: it has bool entries"):
+        frontier(ACC, COST, budgets=[True])
+
+
+def test_a_plan_that_is_none_is_refused_by_the_checker() -> None:
+    with pytest.raises(ValueError, match=r"the plan is int, expected a Solution or what Solution.to_dict gives"):
+        omnirouter.verify(SOLUTION.problem, 3)  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    limits = {"budget": np.float32(4.0), "min_accuracy": np.array(0.5)}
+    assert Problem(ACC, COST, (np.int8(2), None), **limits).n_models == 2  # type: ignore[arg-type]
+    assert SOLUTION.explain(np.int64(0)).query == 0
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"budget": True}, "budget is True"),
+        ({"min_accuracy": True}, "min_accuracy is True"),
+        ({"caps": [True, None]}, "caps[0] is True"),
+        ({"resources": [{"name": "r", "usage": "cost", "limit": True}]}, "r: limit is True"),
+    ],
+)
+def test_truth_values_in_a_problem_file_are_no_numbers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], entry: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "problem.json"
+    path.write_text(json.dumps({"acc": ACC.tolist(), "cost": COST.tolist(), **entry}))
+    assert main(["solve", str(path)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_router_file_that_is_no_text_is_not_printed(tmp_path: Path) -> None:
+    (tmp_path / "router.json").write_bytes(b"\x93secret" * 100)
+    with pytest.raises(RouterError, match=r"router\.json is damaged: 'utf-8' codec can't decode byte 0x93") as caught:
+        Router.load(tmp_path)
+    assert "secret" not in str(caught.value)
+
+
+def test_models_that_are_added_are_models() -> None:
+    few = HISTORY.with_models(HISTORY.models[:3])
+    router = Router.fit(few, predictor="knn")
+    with pytest.raises(TypeError, match="model is int, expected Model"):
+        router.add_model(HISTORY.with_models(HISTORY.models[3:4]), 3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="prediction is NoneType, expected Prediction"):
+        router.quantiles(None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="caps has True for the model"):
+        router.route(["a"], caps={few.models[0]: True})
