@@ -18,6 +18,7 @@ import pytest
 
 from omnirouter.cli import main
 from omnirouter.demo import simulate
+from omnirouter.router import Router
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +173,10 @@ def test_a_cap_in_conflict_names_its_model(folder: Path, capsys: pytest.CaptureF
         (["fit", "missing.parquet", "-o", "FOLDER"], "with other files in it"),
         (["fit", "missing.parquet", "-o", "ACC"], "which is a file"),
         (["fit", "PROMPTS", "-o", "r", "--pool", "a", "--prices", "b"], "--pool and --prices are both given"),
+        (["add-model", "ROUTER", "missing.parquet", "-o", "FOLDER"], "with other files in it"),
+        (["add-model", "ROUTER", "HISTORY", "-o", "r"], "the router knows every model of the outcomes"),
+        (["add-model", "ROUTER", "HISTORY", "-o", "r", "--model", "x"], "--model is 'x', expected one of"),
+        (["add-model", "ROUTER", "HISTORY", "-o", "r", "--pool", "a", "--prices", "b"], "both given"),
         (["demo", "--out", "FOLDER"], "with other files in it"),
         (["frontier", "ACC", "COST", "--points", "1"], "points is 1"),
         (["frontier", "ACC", "COST", "-o", "/proc/curve.json"], "/proc/curve.json: "),
@@ -190,6 +195,7 @@ def test_bad_usage_is_one_line_and_exit_code_2(
     folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
     names = {"ACC": "acc.npy", "COST": "cost.npy", "PROMPTS": "prompts.jsonl", "ROUTER": "router", "FOLDER": ""}
+    names["HISTORY"] = "history.parquet"
     assert main([str(folder / names[word]) if word in names else word for word in arguments]) == 2
     errors = capsys.readouterr().err
     assert errors.startswith("omnirouter: error: ")
@@ -224,7 +230,7 @@ def test_frontier_rises(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("demo", "solve", "verify", "fit", "route", "frontier"):
+    for command in ("demo", "solve", "verify", "fit", "add-model", "route", "frontier"):
         assert main([command, "--help"]) == 0
         assert f"example: omnirouter {command}" in capsys.readouterr().out
 
@@ -267,6 +273,57 @@ def test_prices_that_cannot_be_used_are_said_to_be(tmp_path: Path, capsys: pytes
     assert f"the pool's prices are not used for {names}: " in capsys.readouterr().out
     assert main(["evaluate", *files, "--out", str(tmp_path / "out"), "--points", "2", "--resamples", "5"]) == 0
     assert f"The pool's prices are not used for {names}: " in capsys.readouterr().out
+
+
+def test_a_model_is_added_to_a_saved_router(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    history = simulate(60, seed=0)
+    *known, fifth, sixth = history.models
+    table, router = str(tmp_path / "history.parquet"), str(tmp_path / "router")
+    history.with_models(known).write(table)
+    assert main(["fit", table, "-o", router, "--predictor", "knn"]) == 0
+    history.write(table)
+    capsys.readouterr()
+    command = ["add-model", router, table, "-o", router]
+    assert main(command) == 2
+    assert f"does not know, {fifth}, {sixth}; give --model" in capsys.readouterr().err
+    before = (tmp_path / "router" / "router.json").read_bytes()
+    assert main([*command, "--model", known[0]]) == 2
+    assert (tmp_path / "router" / "router.json").read_bytes() == before
+    capsys.readouterr()
+    assert main([*command, "--model", sixth, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["added"], told["queries"], told["models"]) == (sixth, 60, [*known, sixth])
+    acc = history.acc.copy()
+    acc[20:, history.models.index(fifth)] = np.nan  # holes: the new model was asked 20 of the prompts
+    replace(history, acc=acc).write(table)
+    assert main(command) == 0
+    assert f"router for 6 models, {fifth} the last, written to" in capsys.readouterr().out
+    opened = Router.load(router)
+    expected = Router.fit(history.with_models(known), predictor="knn")
+    expected.add_model(history.with_models([sixth]))
+    expected.add_model(history.take(np.arange(20)).with_models([fifth]))
+    found, wanted = (one.predict(history.prompts[:5]) for one in (opened, expected))
+    np.testing.assert_array_equal(found.acc, wanted.acc)
+    np.testing.assert_array_equal(found.cost, wanted.cost)
+
+
+def test_a_model_is_added_with_its_prices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    history = simulate(60, seed=0)
+    table, router, pool = (str(tmp_path / name) for name in ("history.parquet", "router", "pool.json"))
+    history.write(table)
+    for models in (history.models[:5], history.models[5:]):
+        entries = [{"name": name, "input_price": 1e-6, "output_price": 2e-6, "cap": 7} for name in models]
+        Path(pool).write_text(json.dumps({"models": entries}))
+        if len(models) == 5:
+            assert main(["fit", table, "-o", router, "--predictor", "knn", "--pool", pool]) == 0
+            capsys.readouterr()
+            assert main(["add-model", router, table, "-o", router]) == 2
+            assert "as the router has a pool" in capsys.readouterr().err
+    assert main(["add-model", router, table, "-o", str(tmp_path / "new"), "--pool", pool]) == 0
+    opened = Router.load(tmp_path / "new")
+    assert opened.pool is not None
+    assert opened.pool[history.models[5]].cap == 7
+    assert Router.load(router).models == history.models[:5]
 
 
 def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

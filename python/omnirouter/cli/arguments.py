@@ -124,6 +124,23 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--split", help="use only the rows of this split")
     _json(fit)
 
+    added = add(
+        "add-model",
+        "add a model to a fitted router from a few outcomes of its own, without learning anew of the others",
+        "add-model router/ new-model.parquet -o router/",
+        commands.add_model,
+    )
+    added.add_argument("router", type=Path, help="folder that fit wrote")
+    added.add_argument("outcomes", type=Path, help="table of outcomes with the new model, on any prompts")
+    added.add_argument("-o", "--out", type=Path, required=True, help="folder of the new router; may be the old one's")
+    added.add_argument("--model", help="which model of the table; default: the only one that the router does not know")
+    added.add_argument(
+        "--pool", type=Path, help="prices and cap of the new model: YAML or JSON; where the router has a pool"
+    )
+    added.add_argument("--prices", type=Path, help="a LiteLLM price file, instead of --pool")
+    added.add_argument("--split", help="use only the rows of this split")
+    _json(added)
+
     route = add(
         "route",
         "plan which model answers which prompt",

@@ -28,7 +28,18 @@ from omnirouter.solution import Solution
 from omnirouter.solver import solve_problem
 from omnirouter.verification import verify as verify_plan
 
-__all__ = ["demo", "evaluate", "export_encoder", "finetune_encoder", "fit", "frontier", "route", "solve", "verify"]
+__all__ = [
+    "add_model",
+    "demo",
+    "evaluate",
+    "export_encoder",
+    "finetune_encoder",
+    "fit",
+    "frontier",
+    "route",
+    "solve",
+    "verify",
+]
 
 LIMITS = ("budget", "min_accuracy", "objective")
 
@@ -100,16 +111,11 @@ def verify(arguments: argparse.Namespace) -> bool:
 def fit(arguments: argparse.Namespace) -> bool:
     """``omnirouter fit``."""
     check_replaced(arguments.out, MANIFEST)
-    if arguments.pool is not None and arguments.prices is not None:
-        raise ValueError("--pool and --prices are both given, expected one of them")
+    _check_prices(arguments)
     outcomes = Outcomes.read(arguments.history)
     if arguments.split is not None:
         outcomes = outcomes.select(split=arguments.split)
-    pool = None
-    if arguments.pool is not None:
-        pool = Pool.read(arguments.pool)
-    elif arguments.prices is not None:
-        pool = Pool.from_prices(outcomes.models, arguments.prices)
+    pool = _pool(arguments, outcomes.models)
     with report.progress("embedding", quiet=arguments.json) as progress:
         router = Router.fit(outcomes, pool, predictor=arguments.predictor, encoder=arguments.encoder, progress=progress)
     router.save(arguments.out)
@@ -131,6 +137,52 @@ def fit(arguments: argparse.Namespace) -> bool:
             print(f"the pool's prices are not used for {names}: their output tokens are unknown, the logged cost counts")
         print(f"router for {len(router.models)} models written to {arguments.out}")
     return True
+
+
+def add_model(arguments: argparse.Namespace) -> bool:
+    """``omnirouter add-model``."""
+    check_replaced(arguments.out, MANIFEST)
+    _check_prices(arguments)
+    router = Router.load(arguments.router)
+    outcomes = Outcomes.read(arguments.outcomes)
+    if arguments.split is not None:
+        outcomes = outcomes.select(split=arguments.split)
+    name = arguments.model if arguments.model is not None else _new_model(outcomes.models, router.models)
+    if name not in outcomes.models:
+        raise ValueError(f"--model is {name!r}, expected one of {arguments.outcomes}: {', '.join(outcomes.models)}")
+    own = outcomes.take(outcomes.observed[:, outcomes.models.index(name)]).with_models([name])
+    pool = _pool(arguments, (name,))
+    with report.progress("embedding", quiet=arguments.json) as progress:
+        router.add_model(own, None if pool is None else pool[name], progress=progress)
+    router.save(arguments.out)
+    if arguments.json:
+        print(json.dumps({"router": str(arguments.out), "added": name, "queries": len(own), "models": list(router.models)}))
+    else:
+        print(own.describe())
+        print(f"router for {len(router.models)} models, {name} the last, written to {arguments.out}")
+    return True
+
+
+def _new_model(models: Sequence[str], known: Sequence[str]) -> str:
+    """The one model of a table that a router does not know."""
+    new = [name for name in models if name not in known]
+    if not new:
+        raise ValueError(f"the router knows every model of the outcomes: {', '.join(models)}; fit it again to learn more")
+    if len(new) > 1:
+        raise ValueError(f"the outcomes have several models that the router does not know, {', '.join(new)}; give --model")
+    return new[0]
+
+
+def _check_prices(arguments: argparse.Namespace) -> None:
+    if arguments.pool is not None and arguments.prices is not None:
+        raise ValueError("--pool and --prices are both given, expected one of them")
+
+
+def _pool(arguments: argparse.Namespace, names: Sequence[str]) -> Pool | None:
+    """The pool of --pool, or of these models by --prices."""
+    if arguments.pool is not None:
+        return Pool.read(arguments.pool)
+    return None if arguments.prices is None else Pool.from_prices(names, arguments.prices)
 
 
 def route(arguments: argparse.Namespace) -> bool:
