@@ -19,6 +19,8 @@ from omnirouter.evaluation.bootstrap import Estimate
 from omnirouter.evaluation.exam import hash_split, set_exam
 from omnirouter.evaluation.plots import draw
 from omnirouter.evaluation.results import estimates
+from omnirouter.predictor import embedded_encoder
+from omnirouter.predictor.history import History
 
 FILES = {"report.json", "report.md", "report.html", "curve.png", "calibration.png", "targets.png", "capacity.png"}
 
@@ -387,6 +389,25 @@ def test_a_given_router_is_the_one_in_question() -> None:
     assert [method.name for method in found.methods][:2] == ["router", "knn"]
     assert found.method("router").accuracy == found.method("knn").accuracy  # fitted alike
     assert any("may have learned from" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("logged", [True, False])
+def test_predictors_and_evaluations_charge_alike_where_only_output_tokens_are_logged(logged: bool) -> None:
+    """By prices, with our own count of input tokens, whether or not costs were logged too."""
+    outcomes = labelled(100)
+    bare = replace(outcomes, input_tokens=None, cost=outcomes.cost if logged else None)
+    pool = Pool(Model(name, 3e-3, 5e-3) for name in outcomes.models)
+    encoder = embedded_encoder(threads=1)
+    exam = set_exam(bare, pool.names, pool, 0, None, lambda prompts: encoder.encode_counted(prompts)[1])
+    paid = History.of(bare.select(split="test"), pool, encoder).paid
+    np.testing.assert_allclose(exam.test.cost, paid)  # type: ignore[arg-type]
+    assert "Input tokens are not known" in exam.notes[0]
+    found = evaluate(bare, pool=pool, predictors=["knn"], points=3, resamples=5)
+    charged = [single.cost.value for single in found.singles]
+    np.testing.assert_allclose(charged, exam.cost.mean(axis=0))  # type: ignore[union-attr]
+    router = Router.fit(bare.select(split="train"), pool, predictor="knn", encoder=encoder)
+    predicted = router.predict(bare.select(split="test").prompts).cost
+    assert predicted.mean() == pytest.approx(np.mean(charged), rel=0.1)
 
 
 def test_a_pool_chooses_the_models_and_charges_its_prices() -> None:

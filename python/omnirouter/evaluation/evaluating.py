@@ -128,11 +128,11 @@ def evaluate(
     if router is not None:
         pool = router.pool if pool is None else pool.select(router.models)
     names = router.models if router is not None else None if pool is None else pool.names
-    exam = set_exam(outcomes, names, pool, seed, None if router is None else router.learned_from)
+    kept = _encoder(encoder, router)
+    learned_from = None if router is None else router.learned_from
+    exam = set_exam(outcomes, names, pool, seed, learned_from, lambda prompts: kept.encode_counted(prompts)[1])
     n_forecasts = len(kinds) + (router is not None)
     steps = _Steps(n_forecasts + (0 if exam.cost is None else steps_of(n_forecasts, points)), progress)
-    kept = _encoder(encoder, router)
-
     forecasts, notes = [], list(exam.notes)
     sample: Sample | None = None
     if router is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,12 @@ from numpy.typing import NDArray
 from omnirouter.fingerprints import fingerprints
 from omnirouter.outcomes import Outcomes
 from omnirouter.pool import Pool
+from omnirouter.predictor.costs import expected_cost
+from omnirouter.predictor.history import AMOUNTS
 
 __all__ = ["Exam", "hash_split", "set_exam"]
+
+CountTokens: TypeAlias = "Callable[[Sequence[str]], NDArray[np.float64]]"
 
 TRAIN_SHARE = 0.7
 LEAST_TEST = 10
@@ -77,6 +82,7 @@ def set_exam(
     pool: Pool | None,
     seed: int,
     learned_from: NDArray[np.uint64] | None = None,
+    count_tokens: CountTokens | None = None,
 ) -> Exam:
     """Divide outcomes into what is learned from and what is routed.
 
@@ -88,12 +94,15 @@ def set_exam(
     models : sequence of str or None
         The models to route to; None takes all, but where some models have a cost, only those.
     pool : Pool or None
-        Prices; a model whose input and output tokens are known is charged by them instead of its logged cost.
+        Prices; a model whose output tokens are known is charged by them instead of its logged cost.
     seed : int
         Of the hash.
     learned_from : (k,) uint64, optional
         `fingerprints` of further prompts that were learned from. Test queries with a prompt of these, or of the train
         split, are left out.
+    count_tokens : callable, optional
+        Our own count (k,) of the tokens of k prompts, for prices where nothing tells their input tokens; without it such
+        answers have no cost.
 
     Raises
     ------
@@ -105,7 +114,7 @@ def set_exam(
     notes: list[str] = []
     outcomes, note = _with_split(outcomes, seed)
     notes += note
-    cost, note = _charged(outcomes, pool)
+    cost, note = _charged(outcomes, pool, count_tokens)
     outcomes = replace(outcomes, cost=cost)
     notes += note
     if models is None:
@@ -180,32 +189,48 @@ def _not_learned_from(
     return test.take(~(again | given)), notes
 
 
-def _charged(outcomes: Outcomes, pool: Pool | None) -> tuple[NDArray[np.float64] | None, list[str]]:
-    """What each answer costs: by the pool's prices where a model's tokens are known, else as logged, and a word on that."""
+def _charged(
+    outcomes: Outcomes, pool: Pool | None, count_tokens: CountTokens | None
+) -> tuple[NDArray[np.float64] | None, list[str]]:
+    """What each answer costs, and a word on that.
+
+    By the rule of the predictors, `expected_cost`: by the pool's prices where output tokens of the model are known, else as
+    logged; input tokens that are not known are those of the other models on that prompt, else our own count.
+    """
     cost = None if outcomes.cost is None else outcomes.cost.copy()
     if pool is None:
         return cost, []
-    if outcomes.input_tokens is None or outcomes.output_tokens is None:
+    if outcomes.output_tokens is None:
         return cost, [] if cost is None else _unpriced(pool.names)
+    columns = [_column(outcomes, name) for name in pool.names]
+    known = {name: matrix[:, columns] for name in AMOUNTS if (matrix := getattr(outcomes, name)) is not None}
+    priced = ~np.isnan(known["output_tokens"]).all(axis=0)
+    read = known.get("input_tokens", np.full(known["output_tokens"].shape, np.nan))
+    lacking = np.isnan(read) & ~np.isnan(known["output_tokens"])
+    notes = _unpriced([name for name, has in zip(pool.names, priced, strict=True) if not has])
+    lengths = np.full(len(outcomes), np.nan)
+    alone = lacking.any(axis=1) & np.isnan(read).all(axis=1)
+    if alone.any() and count_tokens is not None:
+        lengths[alone] = count_tokens([prompt for prompt, own in zip(outcomes.prompts, alone, strict=True) if own])
+    if lacking.any():
+        models = [name for name, lacks in zip(pool.names, lacking.any(axis=0), strict=True) if lacks]
+        notes.append(
+            f"Input tokens are not known for all answers of {_some(models)}: those of other models on the same prompt are "
+            "charged, else our own count."
+        )
     if cost is None:
         cost = np.full(outcomes.acc.shape, np.nan)
-    columns = [_column(outcomes, name) for name in pool.names]
-    cached = None if outcomes.cached_tokens is None else np.nan_to_num(outcomes.cached_tokens[:, columns])
-    priced = pool.cost(outcomes.input_tokens[:, columns], outcomes.output_tokens[:, columns], cached)
-    unknown: list[bool] = np.asarray(np.isnan(priced).all(axis=0)).tolist()
-    for j, own, lacks in zip(columns, priced.T, unknown, strict=True):
-        if not lacks:
-            cost[:, j] = own
-    return cost, _unpriced([name for name, lacks in zip(pool.names, unknown, strict=True) if lacks])
+    sources = tuple("prices" if has else "logged" for has in priced)
+    if priced.any():
+        found = expected_cost(known, lengths, pool, sources)
+        cost[:, columns] = np.where(priced, found, cost[:, columns])
+    return cost, notes
 
 
 def _unpriced(names: Sequence[str]) -> list[str]:
     if not names:
         return []
-    return [
-        f"The pool's prices are not used for {_some(names)}: their input and output tokens are unknown, what was logged is "
-        "charged."
-    ]
+    return [f"The pool's prices are not used for {_some(names)}: output tokens are unknown, what was logged is charged."]
 
 
 def _column(outcomes: Outcomes, name: str) -> int:

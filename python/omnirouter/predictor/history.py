@@ -15,7 +15,7 @@ from omnirouter.predictor.costs import cost_source, expected_cost
 from omnirouter.predictor.encoded import Encoded, encode
 from omnirouter.predictor.encoder import Encoder
 
-__all__ = ["History", "pool_outcomes"]
+__all__ = ["AMOUNTS", "History", "pool_outcomes"]
 
 AMOUNTS = ("input_tokens", "output_tokens", "cached_tokens", "cost")
 
