@@ -205,13 +205,7 @@ wide! {
                         best[lane] = if better { eight[lane] } else { best[lane] };
                     }
                 }
-                let (mut value, mut position) = (best[0], best_at[0]);
-                for lane in 1..LANES {
-                    let first = best[lane] == value && best_at[lane] < position;
-                    if best[lane] < value || first {
-                        (value, position) = (best[lane], best_at[lane]);
-                    }
-                }
+                let (mut value, mut position) = super::first_least(best, best_at);
                 for (j, &entry) in entries.iter().enumerate().skip(whole) {
                     if entry < value {
                         (value, position) = (entry, j as u64);
@@ -280,13 +274,7 @@ wide! {
                 }
                 first += LANES as u64;
             }
-            let (mut value, mut position) = (best[0], best_at[0]);
-            for lane in 1..LANES {
-                let first = best[lane] == value && best_at[lane] < position;
-                if best[lane] < value || first {
-                    (value, position) = (best[lane], best_at[lane]);
-                }
-            }
+            let (mut value, mut position) = super::first_least(best, best_at);
             for j in whole..m {
                 let x = (base[j] + v * f64::from(a[j])) + w * f64::from(b[j]);
                 row[j] = x;
@@ -297,6 +285,24 @@ wide! {
             (*least, *at) = (value, position as u32);
         }
     }
+}
+
+/// The least of the lanes and its position, the first of equals: halves against halves and without a branch, since which lane it
+/// is in is hard to foresee.
+#[inline(always)]
+fn first_least(mut best: [f64; LANES], mut at: [u64; LANES]) -> (f64, u64) {
+    let mut width = LANES;
+    while width > 1 {
+        width /= 2;
+        for lane in 0..width {
+            let (x, y) = (best[lane], best[lane + width]);
+            let (p, q) = (at[lane], at[lane + width]);
+            let later = (y < x) | ((y == x) & (q < p));
+            best[lane] = if later { y } else { x };
+            at[lane] = if later { q } else { p };
+        }
+    }
+    (best[0], at[0])
 }
 
 /// A number of which the last bits count in ones.
