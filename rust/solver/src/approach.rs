@@ -10,8 +10,11 @@ use crate::newton::{is_smooth, wanted, Place};
 use crate::oracle::{DualOracle, Goal, Interrupted, Screen};
 use crate::relax::{left_over, within, Below, Climb, LIFTED};
 
-/// Passes at most.
+/// Passes at most: where the box is narrow after them, and where it would keep many more rows than are close.
 const APPROACHES: usize = 2;
+const MOST_APPROACHES: usize = 8;
+/// A box is narrow that reaches so many times as far as close rows are behind.
+const NARROW: f64 = 8.0;
 /// A move by less than this part of the box is the last: a Newton step, and one that the sample suggests.
 const LAST_STEP: f64 = 0.3;
 const LAST_MOVE: f64 = 0.05;
@@ -44,7 +47,7 @@ impl<O: DualOracle> Climb<'_, O> {
         width = width.filter(|_| !tied(&margins, n_limits));
         let mut best = (f64::NEG_INFINITY, screen.prices.clone());
         let (mut first, mut narrowed) = (None::<f64>, screen.half_width.clone());
-        for _ in 0..APPROACHES {
+        for pass in 1..=MOST_APPROACHES {
             let Some(seen) = self.look(screen, below, width)?.filter(|seen| seen.value > best.0) else {
                 // The last move led down.
                 screen.prices = best.1;
@@ -83,11 +86,14 @@ impl<O: DualOracle> Climb<'_, O> {
                 }
                 None => screen.half_width.clone(),
             };
-            if moved < if smooth { LAST_STEP } else { LAST_MOVE } {
+            let scaled = below.scale.to_rows(&narrowed);
+            let reach = 2.0 * scaled.iter().sum::<f64>() / n_limits as f64;
+            let is_narrow = width.is_none_or(|width| !smooth || reach < NARROW * width);
+            if is_narrow && (pass >= APPROACHES || moved < if smooth { LAST_STEP } else { LAST_MOVE }) {
                 break;
             }
             first = Some(moved);
-            width = width.map(|width| CLOSER * width);
+            width = width.map(|width| if is_narrow { CLOSER * width } else { width });
         }
         screen.half_width = narrowed;
         Ok(())

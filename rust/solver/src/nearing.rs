@@ -10,6 +10,12 @@ use crate::rows::Rows;
 const DEVIATIONS: f64 = 4.0;
 /// Rows are tied by nature where more than one in so many are.
 const MOST_TIED: usize = 50;
+/// Times that limits of a sample that it cannot meet are moved.
+const REACHES: usize = 20;
+/// Room in limits that are brought within reach, in rows.
+const ROOM: f64 = 0.25;
+/// Part of the mean price by which a price may be off that is of its size.
+const LITTLE: f64 = 0.1;
 /// Part of a value that is rounding.
 const ROUNDING: f64 = 1e-12;
 /// Times the level below is asked for a better start.
@@ -100,6 +106,41 @@ fn positions<T: PartialEq>(part: &[T], whole: &[T]) -> Vec<usize> {
         at - 1
     };
     part.iter().map(next).collect()
+}
+
+/// Goes on from a climb that has found the limits out of reach along a ray: they are moved until they are not. Whether that came
+/// about.
+pub(crate) fn climb_within_reach(
+    ascent: &mut Ascent<'_>,
+    mut ray: Vec<f64>,
+    watch: &dyn Watch,
+) -> Result<bool, Interrupted> {
+    for _ in 0..REACHES {
+        bring_within_reach(ascent, &ray);
+        match climb(ascent, watch)? {
+            Ascended::Unbounded(next) => ray = next,
+            ended => return Ok(ended == Ascended::Optimal),
+        }
+    }
+    Ok(false)
+}
+
+/// Moves the limits that a ray pays for, in proportion, until the rows can meet them along it with some room left.
+fn bring_within_reach(ascent: &mut Ascent<'_>, ray: &[f64]) {
+    let paid =
+        |of: &dyn Fn(f64) -> f64| ray.iter().zip(ascent.limits()).map(|(rate, limit)| rate * of(*limit)).sum::<f64>();
+    let missing = ascent.rows.least_along(ray) - paid(&|limit| limit);
+    let part = 2.0 * (missing / paid(&f64::abs)).max(ROOM / ascent.rows.len() as f64);
+    for k in (0..ray.len()).filter(|&k| ray[k] > 0.0) {
+        let limit = ascent.limits()[k];
+        ascent.set_limit(k, limit + part * limit.abs());
+    }
+}
+
+/// Half widths as large as prices, and more where these are small.
+pub(crate) fn of_the_size(prices: &[f64]) -> Vec<f64> {
+    let mean = prices.iter().sum::<f64>() / prices.len() as f64;
+    prices.iter().map(|price| price + LITTLE * mean).collect()
 }
 
 /// Usage by some rows as it would be of another sample.

@@ -10,7 +10,7 @@ use crate::ascent::{Ascended, Ascent};
 use crate::columns::Columns;
 use crate::kernel::least_two;
 use crate::narrow::climb;
-use crate::nearing::{come_near, come_nearer, margins, narrowed, spread};
+use crate::nearing::{climb_within_reach, come_near, come_nearer, margins, narrowed, of_the_size, spread};
 use crate::newton::{settled, Place};
 use crate::oracle::{DualOracle, DualPoint, Goal, Interrupted, Progress, Screen, Watch};
 use crate::problem::LARGEST;
@@ -162,12 +162,18 @@ impl<O: DualOracle> Climb<'_, O> {
         let mut ascent = self.start(&rows, &scale, &screen, below.as_mut())?;
         match climb(&mut ascent, self.watch)? {
             Ascended::Unbounded(ray) => {
-                let ray = scale.to_problem(&ray);
-                if self.conflicts(&ray)? {
-                    return Ok(Relaxation::Conflict(ray));
+                let in_problem = scale.to_problem(&ray);
+                if self.conflicts(&in_problem)? {
+                    return Ok(Relaxation::Conflict(in_problem));
                 }
-                // The sample or the box was too narrow for a plan.
-                screen.half_width.fill(f64::INFINITY);
+                // The sample, or what is left of it in the box, cannot meet its share of the limits: prices of limits a little
+                // farther off are of the right size, but no more than that.
+                let within_reach = climb_within_reach(&mut ascent, ray, self.watch)?;
+                screen.half_width = if within_reach && level > 0 {
+                    scale.to_problem(&of_the_size(ascent.prices()))
+                } else {
+                    vec![f64::INFINITY; screen.prices.len()]
+                };
             }
             _ if screen.half_width.contains(&f64::INFINITY) => {
                 if let Some(Below { ascent: below, .. }) = &mut below {

@@ -247,6 +247,13 @@ impl Rows {
         least
     }
 
+    /// What the rows use at least along a direction.
+    pub(crate) fn least_along(&self, direction: &[f64]) -> f64 {
+        let padded: Vec<f64> = direction.iter().copied().chain([0.0]).collect();
+        let least = |row: usize| self.pairs(row).map(|pair| self.dot(pair, &padded)).fold(f64::INFINITY, f64::min);
+        (0..self.len()).map(least).sum()
+    }
+
     /// Whether it depends on the plan which rows count under a limit.
     pub(crate) fn moving_limits(&self) -> Vec<bool> {
         let mut moving = vec![false; self.n_limits + 1];

@@ -16,7 +16,7 @@ enum Fault {
     Alike,
     /// Nothing counts under any limit: all multipliers of the sample are 0.
     Free,
-    /// Everything uses so much that the sample has no plan.
+    /// Everything uses as much as the dearest pair, so that the sample has no plan.
     Scarce,
     /// Usage is dearest where it was cheapest.
     Reversed,
@@ -45,7 +45,13 @@ fn corrupt(rows: &mut Rows, fault: Fault) {
             }
         }
         Fault::Free => rows.usage.fill(0.0),
-        Fault::Scarce => rows.usage.iter_mut().for_each(|usage| *usage = 1e6 * (1.0 + usage.abs())),
+        Fault::Scarce => {
+            let width = rows.n_resources;
+            for r in 0..width {
+                let most = rows.usage.iter().skip(r).step_by(width).fold(0.0, |most: f64, usage| most.max(usage.abs()));
+                rows.usage.iter_mut().skip(r).step_by(width).for_each(|usage| *usage = most);
+            }
+        }
         Fault::Reversed => rows.usage.reverse(),
         Fault::WrongShare => rows.share.iter_mut().for_each(|share| *share *= 0.1),
         Fault::WrongScale => {
