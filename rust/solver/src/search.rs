@@ -304,7 +304,10 @@ impl Tree<'_> {
         if pairs > SMALLEST_SPACE && left as f64 <= SHRUNK * pairs as f64 {
             return Ok(Some(whole.ascent));
         }
-        if let Some((kind, load)) = divided_load(&space.kind, self.n_kinds, node, &fractions) {
+        // Rounding can leave a load outside its limits: to split there would change nothing.
+        let (upper, lower) = node.limits()[self.n_limits..].split_at(self.n_kinds);
+        let inside = |&(kind, load): &(usize, f64)| load.floor() < upper[kind] && -load.ceil() < lower[kind];
+        if let Some((kind, load)) = divided_load(&space.kind, self.n_kinds, node, &fractions).filter(inside) {
             self.split_load(&whole, kind, load, open);
             return Ok(None);
         }
