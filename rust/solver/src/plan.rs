@@ -8,7 +8,7 @@ use crate::presolve::missed_by_all;
 use crate::relax::Relaxed;
 use crate::repair::repair;
 use crate::rows::Rows;
-use crate::search::{search, Effort, Found, Task};
+use crate::search::{search, Effort, Found, Judged, Task};
 use crate::searched::Searched;
 use crate::settings::Settings;
 
@@ -18,6 +18,12 @@ const CORES: [usize; 3] = [600, 6_000, usize::MAX];
 const CORE_NODES: usize = 500;
 /// Work, in numbers touched, that a search for a gap may do; counted and not timed, so that the answer is the same everywhere.
 const GAP_WORK: usize = 4_000_000_000;
+/// The same without a plan: a plan, or that there is none, is worth more than a smaller gap, but minutes are too much; never fewer
+/// nodes than a core has.
+const PLAN_WORK: usize = 5 * GAP_WORK;
+/// Without a plan, one in so many of the points that a search rounds is a start for limits to be met from, with so much work.
+const JUMP_EVERY: usize = 4;
+const JUMP_WORK: usize = 10_000_000;
 /// Steps of the ascent that a node is reckoned to take.
 const STEPS_PER_NODE: usize = 40;
 /// Nodes of the plain attempt before a proof.
@@ -70,6 +76,8 @@ pub(crate) fn plan<O: DualOracle>(
         watch,
         elsewhere: Vec::new(),
         pending: None,
+        prices: &relaxed.prices,
+        starts: 0,
         out: Planned {
             plan: None,
             objective: f64::INFINITY,
@@ -99,6 +107,10 @@ struct Planner<'s> {
     elsewhere: Vec<(usize, i32)>,
     /// The best plan so far, as the queries with a choice and their models, where it has not been added up yet.
     pending: Option<Vec<(usize, i32)>>,
+    /// Prices of the relaxation.
+    prices: &'s [f64],
+    /// Points of searches that broke a limit, as long as there was no plan.
+    starts: usize,
     out: Planned,
 }
 
@@ -150,12 +162,9 @@ impl Planner<'_> {
         proves: bool,
     ) -> Result<(), Interrupted> {
         let mut choice = rounded(relaxed, part.rows);
-        if !repair(part.rows, &part.limit, &relaxed.prices, &|_| true, &mut choice) {
-            let wanted = self.goal == Goal::Objective && !self.has_plan();
-            if !wanted || !jump::meet(part.rows, &part.limit, &relaxed.prices, &mut choice, self.watch)? {
-                return Ok(());
-            }
-            repair(part.rows, &part.limit, &relaxed.prices, &|_| true, &mut choice);
+        let repaired = repair(part.rows, &part.limit, self.prices, &|_| true, &mut choice);
+        if !repaired && (!self.wants_any() || !self.meet(part, &mut choice, jump::MOST_WORK)?) {
+            return Ok(());
         }
         let considered = self.consider(oracle, part, &choice).map(drop);
         if considered != Err(Interrupted::Abandoned) {
@@ -170,6 +179,36 @@ impl Planner<'_> {
             self.settle(&Found { bound: best, complete: true, nodes: 0, interrupted: None }, part);
         }
         Ok(())
+    }
+
+    /// Whether any plan at all is what is looked for.
+    fn wants_any(&self) -> bool {
+        self.goal == Goal::Objective && !self.has_plan()
+    }
+
+    /// Changes a plan until it meets every limit, and is good for such; false if that takes more work than it may.
+    fn meet(&self, part: &Searched<'_>, choice: &mut [usize], most_work: usize) -> Result<bool, Interrupted> {
+        let effort = (most_work, self.starts as u64);
+        let met = jump::meet(part.rows, &part.limit, self.prices, choice, effort, self.watch)?;
+        Ok(met && repair(part.rows, &part.limit, self.prices, &|_| true, choice))
+    }
+
+    /// Judges a point of a search; the first plan of all is also looked for around those that break a limit.
+    fn judge<O: DualOracle>(
+        &mut self,
+        oracle: &mut O,
+        part: &Searched<'_>,
+        pairs: &[usize],
+    ) -> Result<Judged, Interrupted> {
+        let objective = self.consider(oracle, part, pairs)?;
+        if objective.is_some() || !self.wants_any() {
+            return Ok(Judged { meets: objective.is_some(), objective });
+        }
+        self.starts += 1;
+        let mut near = pairs.to_vec();
+        let met = self.starts.is_multiple_of(JUMP_EVERY) && self.meet(part, &mut near, JUMP_WORK)?;
+        let objective = if met { self.consider(oracle, part, &near)? } else { None };
+        Ok(Judged { meets: false, objective })
     }
 
     /// The pairs of all rows that a better plan than the one at hand could use, by reduced costs.
@@ -205,14 +244,19 @@ impl Planner<'_> {
         found.interrupted.map_or(Ok(()), Err)
     }
 
-    /// Nodes for a search that can prove something. An exact answer is worth more of them than the last digits of a gap.
+    /// Nodes for a search that can prove something. An exact answer is worth more of them than the last digits of a gap, and so
+    /// is a plan where there is none yet.
     fn node_limit(&self, rows: &Rows) -> usize {
         if self.settings.rel_gap == 0.0 {
             return self.settings.node_limit;
         }
         let (numbers, basis) = (rows.model.len() * (rows.n_resources + 2), rows.n_limits + 2 * LOAD_MODELS);
         let node_work = STEPS_PER_NODE * (3 * numbers + 2 * basis * basis);
-        (self.settings.node_limit / 50).min(GAP_WORK / node_work)
+        if self.has_plan() {
+            (self.settings.node_limit / 50).min(GAP_WORK / node_work)
+        } else {
+            self.settings.node_limit.min((PLAN_WORK / node_work).max(CORE_NODES))
+        }
     }
 
     /// Draws the conclusion from a search over every pair that matters: complete, the plan is best to within the gap asked
@@ -263,8 +307,7 @@ impl Planner<'_> {
             return self.search_once(oracle, part, relaxed, CORE_NODES, Effort::Plain, f64::INFINITY);
         }
         let turns = models(part.rows).len() <= LOAD_MODELS;
-        // Any plan is worth more nodes than a smaller gap.
-        let mut left = if self.has_plan() { self.node_limit(part.rows) } else { self.settings.node_limit };
+        let mut left = self.node_limit(part.rows);
         let mut nodes = FIRST_ROUND;
         let (mut bound, mut effort) = (f64::NEG_INFINITY, Effort::Plain);
         let sacks = knapsack::column(part.rows, part.rows.n_limits).is_some();
@@ -284,7 +327,7 @@ impl Planner<'_> {
             // Nodes are left, yet something is unsettled: the ascent has stalled there, and would again.
             given_up += usize::from(!found.complete && found.nodes < most.min(left));
             left -= found.nodes.min(left);
-            left = if self.has_plan() { left.min(self.node_limit(part.rows)) } else { left };
+            left = left.min(self.node_limit(part.rows));
             bound = found.bound;
             // What is proven stays proven, whatever ends the next round.
             self.raise(part.to_problem(bound));
@@ -341,7 +384,7 @@ impl Planner<'_> {
         self.report("search", part.rows)?;
         let watch = self.watch;
         let found = search(part.rows, part.limit.clone(), &relaxed.prices, &task, watch, &mut |pairs| {
-            self.consider(oracle, part, pairs)
+            self.judge(oracle, part, pairs)
         });
         self.out.nodes += found.nodes;
         if found.interrupted != Some(Interrupted::Abandoned) {

@@ -5,7 +5,7 @@ use crate::rows::Rows;
 /// Moves per limit before a repair gives up.
 const MOVES_PER_LIMIT: usize = 8;
 /// Overuse that the exact check of a plan may still forgive.
-const SLACK: f64 = 1e-9;
+pub(crate) const SLACK: f64 = 1e-9;
 
 /// Changes `plan` (one pair per row) until no limit is overused, or gives up (false), then takes what improves the objective.
 ///
@@ -61,24 +61,15 @@ impl<'r> State<'r> {
 
     /// Change of the overuse when a row goes from one pair to another.
     pub(crate) fn change_of_overuse(&self, from: usize, to: usize) -> f64 {
-        self.sum_of_changes(from, to, |_| 1.0)
-    }
-
-    /// The same where a unit of overuse of each limit weighs something of its own.
-    pub(crate) fn weighted_change(&self, from: usize, to: usize, weight: &[f64]) -> f64 {
-        self.sum_of_changes(from, to, |k| weight[k])
-    }
-
-    fn sum_of_changes(&self, from: usize, to: usize, weight: impl Fn(usize) -> f64) -> f64 {
         // A limit is counted under in one column only.
         let (rows, width) = (self.rows, self.rows.n_resources);
         let mut sum = 0.0;
         for (a, b) in (from * width..(from + 1) * width).zip(to * width..(to + 1) * width) {
             let (k, l) = (rows.limit[a] as usize, rows.limit[b] as usize);
             if k == l {
-                sum += weight(k) * self.change_of(k, rows.usage[b] - rows.usage[a]);
+                sum += self.change_of(k, rows.usage[b] - rows.usage[a]);
             } else {
-                sum += weight(k) * self.change_of(k, -rows.usage[a]) + weight(l) * self.change_of(l, rows.usage[b]);
+                sum += self.change_of(k, -rows.usage[a]) + self.change_of(l, rows.usage[b]);
             }
         }
         sum

@@ -27,7 +27,15 @@ const SHRUNK: f64 = 0.5;
 const SMALLEST_SPACE: usize = 24;
 
 /// Judges a plan, one pair per row; see [`search`].
-type Accept<'a> = &'a mut dyn FnMut(&[usize]) -> Result<Option<f64>, Interrupted>;
+type Accept<'a> = &'a mut dyn FnMut(&[usize]) -> Result<Judged, Interrupted>;
+
+/// What a judge says of a plan.
+pub(crate) struct Judged {
+    /// Whether it meets every limit exactly.
+    pub(crate) meets: bool,
+    /// Objective of this plan, or of one near it, that does.
+    pub(crate) objective: Option<f64>,
+}
 
 /// What a search is allowed and asked to do, in the units of the rows.
 pub(crate) struct Task<'t> {
@@ -65,8 +73,7 @@ pub(crate) struct Found {
     pub(crate) interrupted: Option<Interrupted>,
 }
 
-/// Searches the rows from the given prices. `accept` gets one pair per row; it returns the objective of a plan that meets
-/// every limit exactly, and keeps the plan if it is the best so far.
+/// Searches the rows from the given prices. `accept` gets one pair per row, judges this plan, and keeps the best.
 pub(crate) fn search(
     rows: &Rows,
     limit: Vec<f64>,
@@ -326,11 +333,11 @@ impl Tree<'_> {
 
     /// Shows a plan to the caller; whether it meets every limit.
     fn offer(&mut self, space: &Space, choice: &[usize]) -> Result<bool, Interrupted> {
-        let objective = (self.accept)(&space.plan(choice))?;
+        let Judged { meets, objective } = (self.accept)(&space.plan(choice))?;
         if let Some(objective) = objective.filter(|&objective| self.best.is_none_or(|best| objective < best)) {
             self.best = Some(objective);
         }
-        Ok(objective.is_some())
+        Ok(meets)
     }
 
     /// Pushes "at least the next whole load" and "at most the last", the nearer one to be visited first.
