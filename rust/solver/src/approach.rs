@@ -6,7 +6,7 @@
 
 use crate::ascent::Ascended;
 use crate::nearing::{margins, tied};
-use crate::newton::{is_smooth, wanted, Place};
+use crate::newton::{is_smooth, wanted, Place, MOST_LIMITS};
 use crate::oracle::{DualOracle, Goal, Interrupted, Screen};
 use crate::relax::{left_over, within, Below, Climb, LIFTED};
 
@@ -21,7 +21,7 @@ const LAST_MOVE: f64 = 0.05;
 /// What a Newton step may still be off, in its own length, and how much wider than the error they leave other moves keep the box.
 const STEP_MARGIN: f64 = 0.3;
 const MOVE_MARGIN: f64 = 10.0;
-/// The narrowest part of the box.
+/// The least part of the box by which a move counts.
 const NARROWEST: f64 = 1.0 / 64.0;
 /// The next pass is nearer to the top.
 const CLOSER: f64 = 0.5;
@@ -44,13 +44,14 @@ impl<O: DualOracle> Climb<'_, O> {
         // At the vertex of the sample one row per limit is tied.
         let close = wanted(n_limits) as f64 / self.oracle.n_queries() as f64 * margins.len() as f64 + n_limits as f64;
         let mut width = margins.get((close as usize).min(margins.len().saturating_sub(1))).copied();
-        width = width.filter(|_| !tied(&margins, n_limits));
+        width = width.filter(|_| n_limits <= MOST_LIMITS && !tied(&margins, n_limits));
         let mut best = (f64::NEG_INFINITY, screen.prices.clone());
         let (mut first, mut narrowed) = (None::<f64>, screen.half_width.clone());
         for pass in 1..=MOST_APPROACHES {
             let Some(seen) = self.look(screen, below, width)?.filter(|seen| seen.value > best.0) else {
-                // The last move led down.
+                // The last move led down: the top is not as near as a step that leads up would tell.
                 screen.prices = best.1;
+                narrowed.iter_mut().for_each(|width| *width /= STEP_MARGIN);
                 break;
             };
             best = (seen.value, screen.prices.clone());
@@ -72,11 +73,14 @@ impl<O: DualOracle> Climb<'_, O> {
             let step: Vec<f64> = prices.iter().zip(&screen.prices).map(|(to, from)| (to - from).abs()).collect();
             let parts = step.iter().zip(&screen.half_width).map(|(step, width)| step / width.max(f64::MIN_POSITIVE));
             let moved = (parts.map(|part| part * part).sum::<f64>() / n_limits as f64).sqrt();
+            if !moved.is_finite() {
+                break;
+            }
             screen.prices = prices;
             let widths = step.iter().zip(&screen.half_width);
             narrowed = match first {
                 // Moves that say nothing (beyond all widths) leave the box as it is.
-                _ if !moved.is_finite() || moved > 1.0 => screen.half_width.clone(),
+                _ if moved > 1.0 => screen.half_width.clone(),
                 _ if smooth => {
                     widths.map(|(step, width)| STEP_MARGIN * (step + moved.max(NARROWEST) * width)).collect()
                 }

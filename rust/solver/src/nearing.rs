@@ -129,18 +129,22 @@ pub(crate) fn climb_within_reach(
 fn bring_within_reach(ascent: &mut Ascent<'_>, ray: &[f64]) {
     let paid =
         |of: &dyn Fn(f64) -> f64| ray.iter().zip(ascent.limits()).map(|(rate, limit)| rate * of(*limit)).sum::<f64>();
-    let missing = ascent.rows.least_along(ray) - paid(&|limit| limit);
-    let part = 2.0 * (missing / paid(&f64::abs)).max(ROOM / ascent.rows.len() as f64);
+    let (missing, all) = (ascent.rows.least_along(ray) - paid(&|limit| limit), paid(&f64::abs));
+    if all == 0.0 {
+        return;
+    }
+    let part = 2.0 * (missing / all).max(ROOM / ascent.rows.len() as f64);
     for k in (0..ray.len()).filter(|&k| ray[k] > 0.0) {
         let limit = ascent.limits()[k];
         ascent.set_limit(k, limit + part * limit.abs());
     }
 }
 
-/// Half widths as large as prices, and more where these are small.
+/// Half widths as large as prices, and more where these are small; no bounds where there are none.
 pub(crate) fn of_the_size(prices: &[f64]) -> Vec<f64> {
     let mean = prices.iter().sum::<f64>() / prices.len() as f64;
-    prices.iter().map(|price| price + LITTLE * mean).collect()
+    let width = |price: f64| if mean > 0.0 { price + LITTLE * mean } else { f64::INFINITY };
+    prices.iter().map(|&price| width(price)).collect()
 }
 
 /// Usage by some rows as it would be of another sample.

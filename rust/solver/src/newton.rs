@@ -23,7 +23,7 @@ const MOST_CLOSE: usize = 4;
 /// Of the rows that are close, fewer than this are closer than half the width, unless ties are among them.
 const EVEN: f64 = 0.7;
 /// A step is cubic in the number of limits.
-const MOST_LIMITS: usize = 300;
+pub(crate) const MOST_LIMITS: usize = 300;
 /// Added to the diagonal of the curvature, relative to it.
 const RIDGE: f64 = 1e-3;
 
