@@ -22,7 +22,7 @@ const LAST_MOVE: f64 = 0.05;
 const STEP_MARGIN: f64 = 0.3;
 const MOVE_MARGIN: f64 = 10.0;
 /// The least part of the box by which a move counts.
-const NARROWEST: f64 = 1.0 / 64.0;
+const LEAST_MOVE: f64 = 1.0 / 64.0;
 /// The next pass is nearer to the top.
 const CLOSER: f64 = 0.5;
 
@@ -35,72 +35,95 @@ struct Seen {
     stepped: Option<Vec<f64>>,
 }
 
+/// From the centre of a box to better prices.
+struct Move {
+    /// How far each price moves, in the units of the problem.
+    step: Vec<f64>,
+    /// Their root mean square, in half widths of the box.
+    length: f64,
+    /// Whether it is a Newton step.
+    smooth: bool,
+}
+
+impl Move {
+    fn new(from: &Screen, to: &[f64], smooth: bool) -> Self {
+        let step: Vec<f64> = to.iter().zip(&from.prices).map(|(to, from)| (to - from).abs()).collect();
+        let parts = step.iter().zip(&from.half_width).map(|(step, width)| step / width.max(f64::MIN_POSITIVE));
+        let length = (parts.map(|part| part * part).sum::<f64>() / step.len() as f64).sqrt();
+        Self { step, length, smooth }
+    }
+
+    /// Half widths within which the top is by what this move tells of the error, and the move before it.
+    fn leaves(&self, half_width: &[f64], before: Option<f64>) -> Vec<f64> {
+        let widths = self.step.iter().zip(half_width);
+        match before {
+            // Beyond all widths it says nothing.
+            _ if self.length > 1.0 => half_width.to_vec(),
+            _ if self.smooth => {
+                widths.map(|(step, width)| STEP_MARGIN * (step + self.length.max(LEAST_MOVE) * width)).collect()
+            }
+            Some(before) => {
+                let part = (MOVE_MARGIN * self.length * self.length / before).clamp(LEAST_MOVE, 1.0);
+                half_width.iter().map(|width| part * width).collect()
+            }
+            None => half_width.to_vec(),
+        }
+    }
+
+    fn is_last(&self) -> bool {
+        self.length < if self.smooth { LAST_STEP } else { LAST_MOVE }
+    }
+}
+
 impl<O: DualOracle> Climb<'_, O> {
     /// Moves the centre of a box that the samples have left, and narrows it by what the last move tells of the error.
     pub(crate) fn approach(&mut self, screen: &mut Screen, below: &mut Below<'_, '_>) -> Result<(), Interrupted> {
-        let n_limits = screen.prices.len();
-        let mut margins = margins(below.ascent);
-        margins.sort_by(f64::total_cmp);
-        // At the vertex of the sample one row per limit is tied.
-        let close = wanted(n_limits) as f64 / self.oracle.n_queries() as f64 * margins.len() as f64 + n_limits as f64;
-        let mut width = margins.get((close as usize).min(margins.len().saturating_sub(1))).copied();
-        width = width.filter(|_| n_limits <= MOST_LIMITS && !tied(&margins, n_limits));
+        let mut width = self.width_of_close(below);
         let mut best = (f64::NEG_INFINITY, screen.prices.clone());
-        let (mut first, mut narrowed) = (None::<f64>, screen.half_width.clone());
+        let (mut before, mut narrowed) = (None, screen.half_width.clone());
         for pass in 1..=MOST_APPROACHES {
             let Some(seen) = self.look(screen, below, width)?.filter(|seen| seen.value > best.0) else {
-                // The last move led down: the top is not as near as a step that leads up would tell.
+                // The last move led down.
                 screen.prices = best.1;
-                narrowed.iter_mut().for_each(|width| *width /= STEP_MARGIN);
                 break;
             };
             best = (seen.value, screen.prices.clone());
             let smooth = seen.stepped.is_some();
-            let prices = match seen.stepped {
-                Some(prices) => prices,
-                None => {
-                    let share = &below.ascent.rows.share;
-                    let left: Vec<f64> =
-                        seen.left.iter().zip(share).map(|(left, share)| within(left * share)).collect();
-                    below.ascent.leave(&left);
-                    if !matches!(below.ascent.run(f64::INFINITY, self.watch)?, Ascended::Optimal) {
-                        break;
-                    }
-                    below.ascent.prices().to_vec()
-                }
+            let Some(prices) =
+                seen.stepped.map_or_else(|| self.asked(below, &seen.left), |stepped| Ok(Some(stepped)))?
+            else {
+                break;
             };
             let prices = below.scale.to_problem(&prices);
-            let step: Vec<f64> = prices.iter().zip(&screen.prices).map(|(to, from)| (to - from).abs()).collect();
-            let parts = step.iter().zip(&screen.half_width).map(|(step, width)| step / width.max(f64::MIN_POSITIVE));
-            let moved = (parts.map(|part| part * part).sum::<f64>() / n_limits as f64).sqrt();
-            if !moved.is_finite() {
+            let moved = Move::new(screen, &prices, smooth);
+            if !moved.length.is_finite() {
                 break;
             }
             screen.prices = prices;
-            let widths = step.iter().zip(&screen.half_width);
-            narrowed = match first {
-                // Moves that say nothing (beyond all widths) leave the box as it is.
-                _ if moved > 1.0 => screen.half_width.clone(),
-                _ if smooth => {
-                    widths.map(|(step, width)| STEP_MARGIN * (step + moved.max(NARROWEST) * width)).collect()
-                }
-                Some(first) => {
-                    let part = (MOVE_MARGIN * moved * moved / first).clamp(NARROWEST, 1.0);
-                    widths.map(|(_, width)| part * width).collect()
-                }
-                None => screen.half_width.clone(),
-            };
-            let scaled = below.scale.to_rows(&narrowed);
-            let reach = 2.0 * scaled.iter().sum::<f64>() / n_limits as f64;
+            narrowed = moved.leaves(&screen.half_width, before);
+            let reach = 2.0 * below.scale.to_rows(&narrowed).iter().sum::<f64>() / narrowed.len() as f64;
             let is_narrow = width.is_none_or(|width| !smooth || reach < NARROW * width);
-            if is_narrow && (pass >= APPROACHES || moved < if smooth { LAST_STEP } else { LAST_MOVE }) {
+            if is_narrow && (pass >= APPROACHES || moved.is_last()) {
                 break;
             }
-            first = Some(moved);
+            before = Some(moved.length);
             width = width.map(|width| if is_narrow { CLOSER * width } else { width });
         }
         screen.half_width = narrowed;
         Ok(())
+    }
+
+    /// How far behind the second choice of close rows is, where the sample below promises enough of them that are not tied.
+    fn width_of_close(&self, below: &Below<'_, '_>) -> Option<f64> {
+        let mut margins = margins(below.ascent);
+        let n_limits = below.scale.usage.len();
+        if n_limits > MOST_LIMITS || tied(&margins, n_limits) {
+            return None;
+        }
+        margins.sort_by(f64::total_cmp);
+        // At the vertex of the sample one row per limit is tied.
+        let close = n_limits + wanted(n_limits) * below.queries / self.oracle.n_queries();
+        margins.get(close.min(margins.len().saturating_sub(1))).copied()
     }
 
     /// A pass at the centre of the box; rows are close up to a width, if any. `None` where the dual has no value.
@@ -118,12 +141,8 @@ impl<O: DualOracle> Climb<'_, O> {
                 Goal::Usage(lifted) if lifted == k => LIFTED,
                 _ => within((limits[k] - point.usage[k]) * scale.usage[k]),
             };
-            let left = (0..n_limits).map(left).collect();
-            return Ok(point.stranded.is_none().then_some(Seen {
-                value: scale.objective * value,
-                left,
-                stepped: None,
-            }));
+            let (value, left) = (scale.objective * value, (0..n_limits).map(left).collect());
+            return Ok(point.stranded.is_none().then_some(Seen { value, left, stepped: None }));
         };
         let half_width = vec![0.0; n_limits];
         let close = Screen { half_width, slack: width / scale.objective, sample: 0, ..screen.clone() };
@@ -135,5 +154,14 @@ impl<O: DualOracle> Climb<'_, O> {
         let stepped = is_smooth(keys.iter().map(|key| key.1), width, n_limits).then(|| place.stepped(&left));
         let left = left.iter().zip(&place.used).map(|(left, used)| left - used).collect();
         Ok((rows.stranded.is_none() && value.is_finite()).then_some(Seen { value, left, stepped }))
+    }
+
+    /// The prices at which the sample below leaves as much as all rows do, in proportion. `None` where it cannot.
+    fn asked(&self, below: &mut Below<'_, '_>, left: &[f64]) -> Result<Option<Vec<f64>>, Interrupted> {
+        let share = &below.ascent.rows.share;
+        let left: Vec<f64> = left.iter().zip(share).map(|(left, share)| within(left * share)).collect();
+        below.ascent.leave(&left);
+        let ended = below.ascent.run(f64::INFINITY, self.watch)?;
+        Ok((ended == Ascended::Optimal).then(|| below.ascent.prices().to_vec()))
     }
 }

@@ -100,12 +100,14 @@ pub(crate) fn rounded_ray<O: DualOracle>(oracle: &mut O, watch: &dyn Watch) -> O
     let priced: Vec<f64> = ray.iter().map(|price| price.max(0.0)).chain([0.0]).collect();
     let least = |row: usize| rows.pairs(row).map(|pair| rows.dot(pair, &priced)).fold(f64::INFINITY, f64::min);
     let needed: f64 = (0..rows.len()).map(least).sum();
-    let (mut paid, mut size) = (0.0, 0.0);
-    for (price, limit) in priced.iter().zip(&limit) {
+    let (mut paid, mut size, mut gained) = (0.0, 0.0, false);
+    for ((price, limit), given) in priced.iter().zip(&limit).zip(&given) {
         paid += price * limit;
         size += (price * limit).abs();
+        gained |= *price > 0.0 && limit != given;
     }
-    (needed - paid > NOISE * (needed.abs() + size)).then(|| scale.to_problem(&priced[..n_limits]))
+    // Without a rounded limit the relaxation had shown as much, but for rounding errors.
+    (gained && needed - paid > NOISE * (needed.abs() + size)).then(|| scale.to_problem(&priced[..n_limits]))
 }
 
 /// What lifting a limit gives.

@@ -86,7 +86,9 @@ impl Ladder {
             return Ok(None);
         }
         ladder.end_at_best(&drawing.ground, near_best);
-        ladder.settle(drawing)?;
+        if range.is_none() {
+            ladder.settle(drawing)?;
+        }
         Ok(Some(ladder))
     }
 

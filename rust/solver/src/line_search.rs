@@ -29,6 +29,9 @@ impl Ascent<'_> {
     /// dual never stops rising.
     pub(crate) fn line_search(&mut self, leaving: usize, direction: &[f64], slope: f64) -> Option<(Basic, f64)> {
         let (stop_at, stop) = self.nearest_stop(leaving, direction);
+        if stop_at == 0.0 {
+            return stop.map(|k| (Basic::Slack(k), stop_at));
+        }
         // A row with basic pairs cannot change its key without breaking their ties: it ends the step.
         let mut shared: Vec<usize> = (0..self.prices().len())
             .filter(|&p| p != leaving)
@@ -50,7 +53,7 @@ impl Ascent<'_> {
                 self.look_at(some, direction, |row, at, margin| {
                     visited.push((row, margin));
                     let crossing = Crossing { at, row };
-                    if at == 0.0 && stop_at > 0.0 {
+                    if at == 0.0 {
                         heap.push(Reverse(crossing));
                     } else if at < stop_at {
                         later.push(crossing);

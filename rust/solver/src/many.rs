@@ -17,7 +17,7 @@ use crate::problem::Matrix;
 /// Pairs priced between two looks at the watch, some tens of milliseconds of work, and the pieces of that for threads to share:
 /// what each gathers has to be joined.
 const PRICED_PER_POLL: usize = 1 << 26;
-const PIECES: usize = 4;
+const PIECES: usize = 16;
 /// Pairs of a tile: two columns of numbers for each stay in the first-level cache.
 const TILE_PAIRS: usize = 1_280;
 

@@ -11,7 +11,7 @@ use crate::columns::Columns;
 use crate::kernel::least_two;
 use crate::narrow::climb;
 use crate::nearing::{climb_within_reach, come_near, come_nearer, margins, narrowed, of_the_size, spread};
-use crate::newton::{settled, Place};
+use crate::newton::settled;
 use crate::oracle::{DualOracle, DualPoint, Goal, Interrupted, Progress, Screen, Watch};
 use crate::problem::LARGEST;
 use crate::rows::{Rows, Scale};
@@ -125,9 +125,10 @@ pub(crate) struct Climb<'c, O> {
     pub(crate) watch: &'c dyn Watch,
 }
 
-/// The level below: its rows at the top of their dual, and the scale of all levels.
+/// The level below: its rows at the top of their dual, the queries of its sample, and the scale of all levels.
 pub(crate) struct Below<'b, 'r> {
     pub(crate) ascent: &'b mut Ascent<'r>,
+    pub(crate) queries: usize,
     pub(crate) scale: &'b Scale,
 }
 
@@ -148,19 +149,14 @@ impl<O: DualOracle> Climb<'_, O> {
         let scale = below.as_ref().map_or_else(|| Scale::of(&rows), |below| below.scale.clone());
         rows.rescale(&scale);
         let shrink = if level > 0 { (self.sizes[level - 1] as f64 / size as f64).sqrt() } else { 1.0 };
-        if is_bounded(&screen) {
-            let left = left_over(self.oracle, self.goal, &rows, &scale);
-            let prices = scale.to_rows(&screen.prices);
-            let margins = Place::of_rows(&rows, prices.clone(), -1.0).1.into_iter().map(|key| key.1).collect();
-            if let Some(prices) = settled(&rows, &left, prices, margins) {
-                // Near the top is near enough, and the sample below says as well how usage answers.
-                screen.prices = scale.to_problem(&prices);
-                screen.half_width.iter_mut().for_each(|width| *width *= shrink);
-                return self.sample(level + 1, screen, below);
-            }
+        let (mut ascent, settled) = self.start(&rows, &scale, &screen, below.as_mut())?;
+        if settled {
+            // Near the top is near enough, and the sample below says as well how usage answers.
+            screen.prices = scale.to_problem(ascent.prices());
+            screen.half_width.iter_mut().for_each(|width| *width *= shrink);
+            return self.sample(level + 1, screen, below);
         }
-        let mut ascent = self.start(&rows, &scale, &screen, below.as_mut())?;
-        match climb(&mut ascent, self.watch)? {
+        match self.climb_in_box(&mut ascent, &scale, &screen, PART)? {
             Ascended::Unbounded(ray) => {
                 let in_problem = scale.to_problem(&ray);
                 if self.conflicts(&in_problem)? {
@@ -184,7 +180,7 @@ impl<O: DualOracle> Climb<'_, O> {
         }
         screen.prices = scale.to_problem(ascent.prices());
         if screen.half_width.contains(&f64::INFINITY) {
-            return self.sample(level + 1, screen, Some(Below { ascent: &mut ascent, scale: &scale }));
+            return self.sample(level + 1, screen, Some(Below { ascent: &mut ascent, queries: size, scale: &scale }));
         }
         if below.is_some() && rows.len() > MODEL_ROWS {
             // The sample below is large enough to be asked again.
@@ -195,7 +191,7 @@ impl<O: DualOracle> Climb<'_, O> {
         let (narrow, limit) = narrowed(&ascent, &widths);
         let mut ascent = Ascent::new(&narrow, limit, ascent.prices());
         let below = match ascent.run(f64::INFINITY, self.watch)? {
-            Ascended::Optimal => Some(Below { ascent: &mut ascent, scale: &scale }),
+            Ascended::Optimal => Some(Below { ascent: &mut ascent, queries: size, scale: &scale }),
             _ => None,
         };
         self.sample(level + 1, screen, below)
@@ -217,8 +213,9 @@ impl<O: DualOracle> Climb<'_, O> {
             let whole = screen.half_width.iter().all(|&width| width == f64::INFINITY);
             let scale: &Scale = scale.get_or_insert_with(|| Scale::of(&rows));
             rows.rescale(scale);
-            let mut ascent = self.start(&rows, scale, &screen, below.as_mut())?;
-            let ended = climb(&mut ascent, self.watch)?;
+            let (mut ascent, settled) = self.start(&rows, scale, &screen, below.as_mut())?;
+            let part = if settled { PART_SETTLED } else { PART };
+            let ended = self.climb_in_box(&mut ascent, scale, &screen, part)?;
             let prices = scale.to_problem(ascent.prices());
             if let Ascended::Unbounded(ray) = ended {
                 let ray = scale.to_problem(&ray);
@@ -230,7 +227,8 @@ impl<O: DualOracle> Climb<'_, O> {
                 }
                 // The box is too narrow for a plan.
                 boxes += 1;
-                widen(&mut screen, boxes);
+                let centre = screen.prices.clone();
+                widen(&mut screen, centre, boxes);
                 continue;
             }
             let kept = self.value_of_kept(&ascent, scale, &prices);
@@ -239,8 +237,7 @@ impl<O: DualOracle> Climb<'_, O> {
             let missing = (0.1 * self.rel_gap).max(1e-9) * bound.abs().max(kept.abs());
             if (kept - bound > missing || bound == f64::NEG_INFINITY) && boxes < BOXES {
                 boxes += 1;
-                widen(&mut screen, boxes);
-                screen.prices = prices;
+                widen(&mut screen, prices, boxes);
                 continue;
             }
             let mut behind = Vec::with_capacity(ascent.rows.len());
@@ -269,45 +266,47 @@ impl<O: DualOracle> Climb<'_, O> {
         }
     }
 
-    /// An ascent at the centre of the box, or better.
+    /// An ascent at the centre of the box, or better; and whether Newton steps have led it near the top.
     fn start<'r>(
         &self,
         rows: &'r Rows,
         scale: &Scale,
         screen: &Screen,
         below: Option<&mut Below<'_, '_>>,
-    ) -> Result<Ascent<'r>, Interrupted> {
+    ) -> Result<(Ascent<'r>, bool), Interrupted> {
         self.watch.report(&Progress { phase: "ascent", queries: rows.len(), bound: f64::NAN, objective: f64::NAN })?;
         let limit = left_over(self.oracle, self.goal, rows, scale);
+        let prices = scale.to_rows(&screen.prices);
         let Some(below) = below else {
             let columns = Columns::new(rows);
-            let prices = if screen.prices.iter().all(|&price| price == 0.0) {
-                near_top(rows, &columns, &limit)
-            } else {
-                scale.to_rows(&screen.prices)
-            };
+            let nowhere = prices.iter().all(|&price| price == 0.0);
+            let prices = if nowhere { near_top(rows, &columns, &limit) } else { prices };
             let mut ascent = Ascent::with_columns(rows, limit, &prices, columns);
             ascent.lower_prices();
-            return Ok(ascent);
+            return Ok((ascent, false));
         };
-        let prices = scale.to_rows(&screen.prices);
-        if !is_bounded(screen) {
-            let mut ascent = Ascent::new(rows, limit, &prices);
-            come_near(&mut ascent, below.ascent, self.watch)?;
-            return Ok(ascent);
-        }
         let mut ascent = Ascent::new(rows, limit, &prices);
-        let settled = settled(rows, ascent.limits(), prices, margins(&ascent));
-        let part = if settled.is_some() { PART_SETTLED } else { PART };
-        match settled {
-            Some(prices) => ascent.go_to(&prices),
+        let settled = is_bounded(screen).then(|| settled(rows, ascent.limits(), prices, margins(&ascent))).flatten();
+        match &settled {
+            Some(prices) => ascent.go_to(prices),
             None => come_near(&mut ascent, below.ascent, self.watch)?,
         }
-        if rows.len() > MODEL_ROWS / 2 {
+        Ok((ascent, settled.is_some()))
+    }
+
+    /// Climbs to the top, of many rows first in a part of the box.
+    fn climb_in_box(
+        &self,
+        ascent: &mut Ascent<'_>,
+        scale: &Scale,
+        screen: &Screen,
+        part: f64,
+    ) -> Result<Ascended, Interrupted> {
+        if ascent.rows.len() > MODEL_ROWS / 2 && is_bounded(screen) {
             let widths: Vec<f64> = scale.to_rows(&screen.half_width).iter().map(|width| part * width).collect();
-            come_nearer(&mut ascent, &widths, self.watch)?;
+            come_nearer(ascent, &widths, self.watch)?;
         }
-        Ok(ascent)
+        climb(ascent, self.watch)
     }
 
     /// The dual value at `prices`, less what rounding may have added, from the rows that were kept: that of all rows where
@@ -350,11 +349,17 @@ impl<O: DualOracle> Climb<'_, O> {
     }
 }
 
-/// Makes a box wider that has turned out too narrow; the last of all holds everything.
-fn widen(screen: &mut Screen, boxes: usize) {
-    let factor = if boxes < BOXES { WIDER } else { f64::INFINITY };
-    // No price is held where it is.
-    screen.half_width.iter_mut().for_each(|width| *width = width.max(f64::MIN_POSITIVE) * factor);
+/// Makes a box wider that has turned out too narrow, around other prices; the last of all, and one that has no width, holds
+/// everything.
+fn widen(screen: &mut Screen, prices: Vec<f64>, boxes: usize) {
+    let (centre, widths) = (&screen.prices, &mut screen.half_width);
+    for ((width, from), to) in widths.iter_mut().zip(centre).zip(&prices) {
+        *width = if *width > 0.0 { WIDER * *width } else { (to - from).abs() };
+    }
+    if boxes >= BOXES || widths.iter().all(|&width| width == 0.0) {
+        widths.fill(f64::INFINITY);
+    }
+    screen.prices = prices;
 }
 
 /// Whether the box has an end in every direction.
