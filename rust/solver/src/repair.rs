@@ -91,17 +91,23 @@ impl<'r> State<'r> {
         let over: Vec<bool> = (0..self.limit.len()).map(|k| self.over(k, self.used[k]) > 0.0).chain([false]).collect();
         let signed = self.rows.usage.iter().any(|&amount| amount < 0.0);
         let helps = |pair: usize| signed || self.rows.uses(pair).any(|(amount, k)| over[k as usize] && amount > 0.0);
-        self.best_move(&helps, open, plan, |from, to| {
+        // No move gains more than all overuse.
+        let most = self.overuse();
+        self.best_move(&helps, open, plan, |from, to, least| {
+            let price = (self.priced(to) - self.priced(from)).max(1e-12);
+            if price >= least * most {
+                return None;
+            }
             let gain = -self.change_of_overuse(from, to);
-            (gain > 1e-12).then(|| (self.priced(to) - self.priced(from)).max(1e-12) / gain)
+            (gain > 1e-12).then(|| price / gain)
         })
     }
 
     fn improve(&mut self, open: &dyn Fn(usize) -> bool, plan: &mut [usize], most_moves: usize) {
         for _ in 0..most_moves {
-            let better = self.best_move(&|_| true, open, plan, |from, to| {
+            let better = self.best_move(&|_| true, open, plan, |from, to, least| {
                 let change = self.rows.objective[to] - self.rows.objective[from];
-                (change < -1e-12 && self.change_of_overuse(from, to) <= 0.0).then_some(change)
+                (change < least.min(-1e-12) && self.change_of_overuse(from, to) <= 0.0).then_some(change)
             });
             let Some((row, pair)) = better else { return };
             self.change(row, pair, plan);
@@ -109,24 +115,23 @@ impl<'r> State<'r> {
     }
 
     /// The open pair with the least score, among those that have one, in rows whose own pair `may` change; the first of equals.
+    /// `score` is told the least so far, and need not score what cannot be less.
     fn best_move(
         &self,
         may: &dyn Fn(usize) -> bool,
         open: &dyn Fn(usize) -> bool,
         plan: &[usize],
-        score: impl Fn(usize, usize) -> Option<f64>,
+        score: impl Fn(usize, usize, f64) -> Option<f64>,
     ) -> Option<(usize, usize)> {
-        let mut best: Option<(f64, usize, usize)> = None;
+        let (mut least, mut best) = (f64::INFINITY, None);
         for (row, &from) in plan.iter().enumerate().filter(|(_, &from)| may(from)) {
             for to in self.rows.pairs(row).filter(|&to| to != from && open(to)) {
-                if let Some(score) = score(from, to) {
-                    if best.is_none_or(|(least, ..)| score < least) {
-                        best = Some((score, row, to));
-                    }
+                if let Some(score) = score(from, to, least).filter(|&score| score < least) {
+                    (least, best) = (score, Some((row, to)));
                 }
             }
         }
-        best.map(|(_, row, pair)| (row, pair))
+        best
     }
 
     pub(crate) fn change(&mut self, row: usize, pair: usize, plan: &mut [usize]) {
