@@ -137,9 +137,10 @@ impl<'r> Ascent<'r> {
         self.prices.clone_from(&other.prices);
         other.key.iter().enumerate().for_each(|(row, &pair)| self.key[row_of(row)] = pair_of(pair));
         self.basis = other.basis.renamed(row_of, pair_of);
-        for (row, positions) in self.basis.shared_rows() {
+        for of_row in self.basis.shared_rows().chunk_by(|a, b| a.0 == b.0) {
+            let row = of_row[0].0;
             if self.reduced(self.cheapest(row)) < self.reduced(self.key[row]) - KEY_TOLERANCE {
-                positions.into_iter().for_each(|position| self.basis.untie(position, &self.prices));
+                of_row.iter().for_each(|&(_, position)| self.basis.untie(position, &self.prices));
             }
         }
         self.choose_keys(KEY_TOLERANCE, &self.tied_rows());
@@ -250,9 +251,9 @@ impl<'r> Ascent<'r> {
     pub(crate) fn fractions(&self) -> Vec<(usize, usize, f64)> {
         let amounts = self.basis.amounts(self.residual());
         let mut out = Vec::new();
-        for (row, positions) in self.basis.shared_rows() {
-            let mut left = 1.0;
-            for position in positions {
+        for of_row in self.basis.shared_rows().chunk_by(|a, b| a.0 == b.0) {
+            let (row, mut left) = (of_row[0].0, 1.0);
+            for &(_, position) in of_row {
                 if let Basic::Pair { pair, .. } = self.basis.at(position) {
                     out.push((row, pair, amounts[position]));
                     left -= amounts[position];
@@ -359,11 +360,12 @@ impl<'r> Ascent<'r> {
 
     /// A key that would be negative changes places with the largest pair of its row. Whether there was one.
     fn swap_negative_key(&mut self, amounts: &[f64]) -> bool {
-        for (row, positions) in self.basis.shared_rows() {
-            let sum: f64 = positions.iter().map(|&p| amounts[p]).sum();
-            if 1.0 - sum < -TINY {
-                let largest = positions.into_iter().filter(|&p| !self.is_banned_at(p) && amounts[p] > TINY);
+        for of_row in self.basis.shared_rows().chunk_by(|a, b| a.0 == b.0) {
+            let positions = of_row.iter().map(|&(_, position)| position);
+            if 1.0 - positions.clone().map(|p| amounts[p]).sum::<f64>() < -TINY {
+                let largest = positions.filter(|&p| !self.is_banned_at(p) && amounts[p] > TINY);
                 if let Some(position) = largest.max_by(|&a, &b| amounts[a].total_cmp(&amounts[b])) {
+                    let row = of_row[0].0;
                     let key = self.basis.swap_key(position, self.key[row]);
                     self.set_key(row, key);
                     return true;
@@ -479,7 +481,9 @@ impl<'r> Ascent<'r> {
 
     /// Rows with basic pairs, sorted.
     fn tied_rows(&self) -> Vec<usize> {
-        self.basis.shared_rows().into_iter().map(|(row, _)| row).collect()
+        let mut rows: Vec<usize> = self.basis.shared_rows().into_iter().map(|(row, _)| row).collect();
+        rows.dedup();
+        rows
     }
 
     /// Goes from the nudged optimum to the true one: the same basis, the true objective.

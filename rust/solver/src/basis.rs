@@ -85,15 +85,15 @@ impl Basis {
         (0..self.at.len()).filter(move |&p| of_row(&self.at[p]))
     }
 
-    /// Rows with basic pairs, and the positions of those, in row order.
-    pub(crate) fn shared_rows(&self) -> Vec<(usize, Vec<usize>)> {
-        let mut rows = std::collections::BTreeMap::<usize, Vec<usize>>::new();
-        for (position, basic) in self.at.iter().enumerate() {
-            if let Basic::Pair { row, .. } = basic {
-                rows.entry(*row).or_default().push(position);
-            }
-        }
-        rows.into_iter().collect()
+    /// The basic pairs as (row, position), in row order.
+    pub(crate) fn shared_rows(&self) -> Vec<(usize, usize)> {
+        let pairs = self.at.iter().enumerate().filter_map(|(position, basic)| match basic {
+            Basic::Pair { row, .. } => Some((*row, position)),
+            _ => None,
+        });
+        let mut pairs: Vec<(usize, usize)> = pairs.collect();
+        pairs.sort_unstable();
+        pairs
     }
 
     /// Limits whose slack or pin is basic at another position than `leaving`.

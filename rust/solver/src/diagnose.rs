@@ -1,6 +1,7 @@
 //! Infeasible: a certificate, which limits conflict, and how near each can be met while all others hold.
 
 use crate::ascent::{Ascended, Ascent};
+use crate::eased::Eased;
 use crate::oracle::{DualOracle, Goal, Screen, Watch};
 use crate::plan::plan;
 use crate::problem::LimitId;
@@ -17,26 +18,36 @@ const NEAREST_GAP: f64 = 1e-6;
 const NODE_SHARE: usize = 500;
 /// Prices below this, beside the largest, are taken for rounding errors where the others do without them.
 const NOISE: f64 = 1e-9;
+/// The gap with which any plan will do.
+const ANY_PLAN: f64 = 0.5;
+/// A value nearer to a whole number than this, relative to it, is one.
+const WHOLE: f64 = 1e-9;
 /// Prices of limits above which a limit holds another, in the units of the rows.
 const HOLDS: f64 = 1e-7;
 
-/// For each limit involved, lifts it and optimises what it measures under all the others.
+/// For each limit involved, lifts it and optimises what it measures under all the others. `ray` proves the conflict, where one
+/// does.
 pub(crate) fn conflicts<O: DualOracle>(
     oracle: &mut O,
     involved: &[usize],
+    ray: Option<&[f64]>,
     settings: &Settings,
     watch: &dyn Watch,
 ) -> Vec<Conflict> {
     let brief = Settings { rel_gap: NEAREST_GAP, node_limit: settings.node_limit / NODE_SHARE, ..settings.clone() };
+    let ray = ray.and_then(|prices| Some((prices, relax::missing(oracle, prices, watch).ok()?)));
     let nearest = |oracle: &mut O, k: usize| {
+        let at_ray = ray.and_then(|(prices, missing)| nearest_of_ray(oracle, k, prices, missing, &brief, watch));
+        if let Some(nearest) = at_ray {
+            return nearest;
+        }
         let goal = Goal::Usage(k);
         match relax(oracle, goal, &brief, None, watch) {
             Ok(Relaxation::Solved(relaxed)) => {
                 let planned = plan(oracle, goal, &relaxed, &brief, watch);
                 match planned.plan {
                     Some(tally) => {
-                        let holders = (0..relaxed.prices.len()).filter(|&l| l != k && relaxed.prices[l] > HOLDS);
-                        let holders = holders.map(|l| oracle.limits().ids[l]).collect();
+                        let holders = holders(oracle, k, |l| relaxed.prices[l] > HOLDS);
                         Nearest::Reached(tally.usage[k], planned.bound, holders)
                     }
                     None if planned.impossible => Nearest::NeverMet,
@@ -65,6 +76,36 @@ pub(crate) fn conflicts<O: DualOracle>(
     out.into_iter().filter(|(_, idle)| !(reason && *idle)).map(|(conflict, _)| conflict).collect()
 }
 
+/// A ray under which `missing` is not paid for says that no plan within the other limits uses less than `limit + missing / price`
+/// of one. Where that is a whole number (queries, tokens) some plan often uses just so much; counting them alone, as a goal, ties
+/// nearly all pairs, so such a plan is looked for by the problem's own objective.
+fn nearest_of_ray<O: DualOracle>(
+    oracle: &mut O,
+    k: usize,
+    ray: &[f64],
+    missing: f64,
+    brief: &Settings,
+    watch: &dyn Watch,
+) -> Option<Nearest> {
+    let limit = oracle.limits().values[k];
+    let least = limit + missing / ray[k];
+    let whole = |x: f64| (x - x.round()).abs() <= WHOLE * x.abs().max(1.0);
+    if !(ray[k] > 0.0 && whole(limit) && whole(least)) {
+        return None;
+    }
+    let any = Settings { rel_gap: ANY_PLAN, ..brief.clone() };
+    let mut eased = Eased::new(oracle, k, least.round());
+    let Ok(Relaxation::Solved(relaxed)) = relax(&mut eased, Goal::Objective, &any, None, watch) else { return None };
+    let tally = plan(&mut eased, Goal::Objective, &relaxed, &any, watch).plan?;
+    Some(Nearest::Reached(tally.usage[k], least, holders(oracle, k, |l| ray[l] > 0.0)))
+}
+
+/// The limits other than `k` that hold it where it is.
+fn holders<O: DualOracle>(oracle: &O, k: usize, holds: impl Fn(usize) -> bool) -> Vec<LimitId> {
+    let ids = oracle.limits().ids.iter().enumerate();
+    ids.filter(|&(l, _)| l != k && holds(l)).map(|(_, id)| *id).collect()
+}
+
 /// The same ray in prices that are easier to read, where these prove as much: without noise, the least price 1.
 pub(crate) fn tidy<O: DualOracle>(oracle: &mut O, ray: Vec<f64>, watch: &dyn Watch) -> Vec<f64> {
     let largest = ray.iter().fold(0.0, |most: f64, price| most.max(*price));
@@ -73,8 +114,8 @@ pub(crate) fn tidy<O: DualOracle>(oracle: &mut O, ray: Vec<f64>, watch: &dyn Wat
     let least = kept.iter().copied().filter(|&price| price > 0.0).fold(f64::INFINITY, f64::min);
     let whole = |ratio: f64| if (ratio - ratio.round()).abs() < NOISE * ratio { ratio.round() } else { ratio };
     let tidied: Vec<f64> = kept.into_iter().map(|price| whole(price / least)).collect();
-    match relax::conflicts(oracle, &tidied, watch) {
-        Ok(true) => tidied,
+    match relax::missing(oracle, &tidied, watch) {
+        Ok(missing) if missing > 0.0 => tidied,
         _ => ray.into_iter().map(|price| price.max(0.0)).collect(),
     }
 }

@@ -40,6 +40,7 @@ mod curve;
 mod cuts;
 mod dense;
 mod diagnose;
+mod eased;
 mod error;
 mod facts;
 mod fixing;

@@ -310,6 +310,7 @@ impl Data<'_> {
             tile.near.resize(rows.len(), 0);
             count_near::run(&tile.priced, m, &mut tile.near);
             chosen.clear();
+            out.reserve(rows.len(), tile.near.iter().map(|&near| near as usize).filter(|&near| near > 1).sum());
             for (row, i) in rows.enumerate() {
                 let at = tile.at[row] as usize;
                 choices.push(at as u16);

@@ -376,9 +376,9 @@ fn proven(bound: f64) -> f64 {
     }
 }
 
-/// Whether a ray proves that no plan meets the limits.
-pub(crate) fn conflicts<O: DualOracle>(oracle: &mut O, ray: &[f64], watch: &dyn Watch) -> Result<bool, Interrupted> {
-    Climb { oracle, goal: Goal::Feasibility, rel_gap: 0.0, sizes: Vec::new(), watch }.conflicts(ray)
+/// What every plan needs at the prices of a ray beyond what the limits pay, at least: above 0 no plan meets them.
+pub(crate) fn missing<O: DualOracle>(oracle: &mut O, ray: &[f64], watch: &dyn Watch) -> Result<f64, Interrupted> {
+    Climb { oracle, goal: Goal::Feasibility, rel_gap: 0.0, sizes: Vec::new(), watch }.bound(Goal::Feasibility, ray)
 }
 
 /// Whether prices lie in the box of a screen.

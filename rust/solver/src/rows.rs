@@ -288,7 +288,11 @@ impl Rows {
     }
 
     pub(crate) fn copy_pair(&self, pair: usize, out: &mut Self) {
-        out.push_pair(self.model[pair], self.objective[pair], self.uses(pair));
+        let at = pair * self.n_resources..(pair + 1) * self.n_resources;
+        out.model.push(self.model[pair]);
+        out.objective.push(self.objective[pair]);
+        out.usage.extend_from_slice(&self.usage[at.clone()]);
+        out.limit.extend_from_slice(&self.limit[at]);
     }
 
     /// The same pairs with two more resources: how many chosen pairs are of a kind, counted up and counted down, so that a

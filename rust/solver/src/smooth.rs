@@ -25,7 +25,7 @@ const ROWS: (usize, f64) = (2, 8.0);
 /// Pairs that are behind by more than so many temperatures count for nothing.
 const REMOTE: f64 = 3.0;
 /// The longest step of a price, in temperatures.
-const LONGEST: f64 = 4.0;
+const LONGEST: f64 = 16.0;
 /// Added to the curvature's diagonal, relative to it and in rows.
 const RIDGE: (f64, f64) = (1e-3, 1e-2);
 /// A step is cubic in the number of limits; beyond so many the ascent along edges is left alone.
@@ -44,7 +44,7 @@ struct Smooth {
 
 /// Prices near the top for rows under some limits; none where there are too many limits to gain by it.
 pub(crate) fn near_top(rows: &Rows, columns: &Columns, limit: &[f64]) -> Vec<f64> {
-    let dual = Dual { rows, columns, limit };
+    let mut dual = Dual { rows, columns, limit, scratch: Scratch::default() };
     let mut prices = vec![0.0; limit.len()];
     let n_rows = rows.len() as f64;
     if rows.is_empty() || prices.is_empty() || prices.len() > MOST_LIMITS {
@@ -82,32 +82,43 @@ struct Dual<'d> {
     rows: &'d Rows,
     columns: &'d Columns,
     limit: &'d [f64],
+    scratch: Scratch,
+}
+
+/// Memory that is used again: what is known of the rows of a stretch, and of the pairs of a row.
+#[derive(Default)]
+struct Scratch {
+    priced: Vec<f64>,
+    start: Vec<usize>,
+    least: Vec<f64>,
+    near: Vec<u32>,
+    active: Vec<(usize, f64)>,
 }
 
 impl Dual<'_> {
-    fn smoothed(&self, prices: &[f64], temperature: f64) -> Smooth {
+    fn smoothed(&mut self, prices: &[f64], temperature: f64) -> Smooth {
         let (rows, n) = (self.rows, prices.len());
         let mut value = 0.0;
         let mut sums = Sums::new(n);
-        let (mut start, mut least, mut near, mut active) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let Scratch { priced, start, least, near, active } = &mut self.scratch;
         let (span, mut product) = (REMOTE * temperature, 1.0);
         // What is smooth is seen on few rows.
         let enough = (ROWS.0 * n).max((ROWS.1 / temperature) as usize);
         let every = (rows.len() / enough).max(1);
         let share = rows.len().div_ceil(every) as f64 / rows.len() as f64;
-        let (padded, mut priced) = (prices.iter().copied().chain([0.0]).collect::<Vec<f64>>(), Vec::new());
+        let padded: Vec<f64> = prices.iter().copied().chain([0.0]).collect();
         for stretch in rows.stretches(STRETCH) {
             let first = rows.start[stretch.start];
             let pairs = first..rows.start[stretch.end];
             priced.clear();
             priced.extend_from_slice(&rows.objective[pairs.clone()]);
-            self.columns.add(&pairs, &padded, &mut priced);
+            self.columns.add(&pairs, &padded, priced);
             start.clear();
             start.extend(rows.start[stretch.start..=stretch.end].iter().map(|pair| pair - first));
             least.resize(stretch.len(), 0.0);
             near.resize(stretch.len(), 0);
-            least_and_near::run(&start, &priced, span, &mut least, &mut near);
-            for ((ends, (&low, &near)), row) in start.windows(2).zip(least.iter().zip(&near)).zip(stretch) {
+            least_and_near::run(start, priced, span, least, near);
+            for ((ends, (&low, &near)), row) in start.windows(2).zip(least.iter().zip(&*near)).zip(stretch) {
                 if row % every != 0 {
                     continue;
                 }
@@ -133,7 +144,7 @@ impl Dual<'_> {
                     product = 1.0;
                 }
                 active.iter_mut().for_each(|(_, weight)| *weight /= sum);
-                sums.add(rows, &active);
+                sums.add(rows, active);
             }
         }
         value -= temperature * product.ln();

@@ -101,9 +101,13 @@ fn explain<O: DualOracle>(
     settings: &Settings,
     watch: &dyn Watch,
 ) {
+    let ray = match &certificate {
+        Certificate::Ray { prices, rounded: false } => Some(prices.as_slice()),
+        _ => None,
+    };
     solution.status = Status::Infeasible;
+    solution.conflicts = conflicts(oracle, involved, ray, settings, watch);
     solution.certificate = Some(certificate);
-    solution.conflicts = conflicts(oracle, involved, settings, watch);
 }
 
 impl From<Interrupted> for Status {
