@@ -244,6 +244,22 @@ def test_reachable_values_equal_exhaustive_search(seed: int) -> None:
             assert conflict.reachable == pytest.approx(best, rel=1e-9)
 
 
+@pytest.mark.parametrize("tightness", [3.0, 0.8], ids=["loose budget", "tight budget"])
+def test_the_nearest_cap_admits_a_plan_and_one_less_does_not(tightness: float) -> None:
+    # Where the budget is loose, the count of what the caps lack is reached; where it is tight, more of a cheap model is needed.
+    acc, cost, _, _ = batch(300, 4, 5, "cont")
+    cost, caps = cost * [8.0, 2.0, 4.0, 1.0], [60, 70, 80, 60]
+    budget = tightness * solve(acc, cost, [60, 70, 80, 90], objective="cost").spend
+    solution = solve(acc, cost, caps, budget)
+    assert solution.status is Status.INFEASIBLE
+    reached = {c.limit[1]: c.reachable for c in solution.conflicts if c.name.startswith("caps") and c.reachable >= 0}
+    assert any(cap > caps[model] + 30 for model, cap in reached.items()) == (tightness < 2)
+    for model, cap in reached.items():
+        for admitted, status in ((cap, Status.OPTIMAL), (cap - 1, Status.INFEASIBLE)):
+            moved = [admitted if j == model else other for j, other in enumerate(caps)]
+            assert solve(acc, cost, moved, budget).status is status
+
+
 def test_infeasible_claims_only_what_is_true() -> None:
     ones = np.ones((30, 14))
     # Lifting any one cap is enough.
