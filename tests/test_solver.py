@@ -246,7 +246,7 @@ def test_reachable_values_equal_exhaustive_search(seed: int) -> None:
 
 @pytest.mark.parametrize("tightness", [3.0, 0.8], ids=["loose budget", "tight budget"])
 def test_the_nearest_cap_admits_a_plan_and_one_less_does_not(tightness: float) -> None:
-    # Where the budget is loose, the count of what the caps lack is reached; where it is tight, more of a cheap model is needed.
+    # A loose budget lets a plan reach the count of what the caps lack; a tight one needs more of a cheap model.
     acc, cost, _, _ = batch(300, 4, 5, "cont")
     cost, caps = cost * [8.0, 2.0, 4.0, 1.0], [60, 70, 80, 60]
     budget = tightness * solve(acc, cost, [60, 70, 80, 90], objective="cost").spend
