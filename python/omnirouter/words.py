@@ -49,22 +49,25 @@ def conflict_in_words(problem: Problem | Form, conflict: Conflict, models: Model
     resource = problem.resources[conflict.limit[0]]
     name = limit_in_words(resource, conflict.limit[1], models)
     # Six digits, unless they hide what is missing.
-    close = math.isclose(conflict.asked, conflict.reachable, rel_tol=2e-5)
+    known_value = conflict.bound if math.isnan(conflict.reachable) else conflict.reachable
+    close = math.isclose(conflict.asked, known_value, rel_tol=2e-5)
     asked = repr(float(conflict.asked)) if close else f"{conflict.asked:.6g}"
     if name.startswith("the cap on "):
         subject = f"the cap {asked} of {name.removeprefix('the cap on ')}"
     else:
         subject = f"{name} {asked}"
-    if math.isnan(conflict.reachable):
-        return f"{subject} cannot be met together with the other limits"
     minimum = resource.sense == ">="
-    toward = math.floor if minimum else math.ceil
-    reachable = repr(float(conflict.reachable)) if close else _rounded(conflict.reachable, toward)
+    toward, away = (math.floor, math.ceil) if minimum else (math.ceil, math.floor)
     word, tail = ("at most", "is reachable") if minimum else ("at least", "is needed")
-    nearest, known = reachable, ""
-    if abs(conflict.reachable - conflict.bound) > 1e-5 * abs(conflict.bound):
-        nearest = _rounded(conflict.bound, math.ceil if minimum else math.floor)
-        known = f", and {reachable} is known to be reachable"
+    if math.isnan(conflict.reachable):
+        if math.isnan(conflict.bound):
+            return f"{subject} cannot be met together with the other limits"
+        nearest, known = _rounded(conflict.bound, away), ""
+    else:
+        reachable = repr(float(conflict.reachable)) if close else _rounded(conflict.reachable, toward)
+        nearest, known = reachable, ""
+        if abs(conflict.reachable - conflict.bound) > 1e-5 * abs(conflict.bound):
+            nearest, known = _rounded(conflict.bound, away), f", and {reachable} is known to be reachable"
     text = f"{subject} cannot be met: {word} {nearest} {tail} within the other limits{known}"
     if conflict.held_by:
         holders = [limit_in_words(problem.resources[r], member, models) for r, member in conflict.held_by]

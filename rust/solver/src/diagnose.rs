@@ -25,7 +25,7 @@ const WHOLE: f64 = 1e-9;
 /// Prices of limits above which a limit holds another, in the units of the rows.
 const HOLDS: f64 = 1e-7;
 
-/// For each limit involved, lifts it and optimises what it measures under all the others. `ray` proves the conflict, where one
+/// For each limit involved, the nearest value that some plan reaches within all the others. `ray` proves the conflict, where one
 /// does.
 pub(crate) fn conflicts<O: DualOracle>(
     oracle: &mut O,
@@ -35,40 +35,27 @@ pub(crate) fn conflicts<O: DualOracle>(
     watch: &dyn Watch,
 ) -> Vec<Conflict> {
     let brief = Settings { rel_gap: NEAREST_GAP, node_limit: settings.node_limit / NODE_SHARE, ..settings.clone() };
-    let ray = ray.and_then(|prices| Some((prices, relax::missing(oracle, prices, watch).ok()?)));
-    let nearest = |oracle: &mut O, k: usize| {
-        let at_ray = ray.and_then(|(prices, missing)| nearest_of_ray(oracle, k, prices, missing, &brief, watch));
-        if let Some(nearest) = at_ray {
-            return nearest;
-        }
-        let goal = Goal::Usage(k);
-        match relax(oracle, goal, &brief, None, watch) {
-            Ok(Relaxation::Solved(relaxed)) => {
-                let planned = plan(oracle, goal, &relaxed, &brief, watch);
-                match planned.plan {
-                    Some(tally) => {
-                        let holders = holders(oracle, k, |l| relaxed.prices[l] > HOLDS);
-                        Nearest::Reached(tally.usage[k], planned.bound, holders)
-                    }
-                    None if planned.impossible => Nearest::NeverMet,
-                    None => Nearest::Unknown,
-                }
-            }
-            Ok(Relaxation::Conflict(_) | Relaxation::Stranded(_)) => Nearest::NeverMet,
-            _ => Nearest::Unknown,
-        }
-    };
+    let ray = ray.and_then(|prices| Some(Ray { prices, missing: relax::missing(oracle, prices, watch).ok()? }));
     let mut out = Vec::with_capacity(involved.len());
     for (at, &k) in involved.iter().enumerate() {
         let limit = oracle.limits().ids[k];
         let sign = oracle.limits().sign[limit.resource];
-        let found = if at < MOST_LIMITS { nearest(oracle, k) } else { Nearest::Unknown };
-        let idle = found == Nearest::NeverMet;
-        let (reachable, bound, held_by) = match found {
-            Nearest::Reached(usage, bound, holders) => (Some(usage), Some(sign * bound), holders),
-            Nearest::NeverMet | Nearest::Unknown => (None, None, Vec::new()),
+        let of_ray = ray.as_ref().and_then(|ray| ray.least(oracle, k));
+        let found = if at < MOST_LIMITS {
+            let reached = of_ray.and_then(|least| reached(oracle, k, least, &brief, watch));
+            reached.unwrap_or_else(|| counted_alone(oracle, k, &brief, watch))
+        } else {
+            Nearest::Unknown
         };
-        let asked = sign * oracle.limits().values[k];
+        let idle = found == Nearest::NeverMet;
+        let held = || ray.as_ref().map_or_else(Vec::new, |ray| holders(oracle, k, |l| ray.prices[l] > 0.0));
+        let (reachable, bound, held_by) = match found {
+            Nearest::Alone(usage, bound, holders) => (Some(usage), Some(bound), holders),
+            Nearest::Reached(usage) => (Some(usage), of_ray, held()),
+            Nearest::Unknown => (None, of_ray, held()),
+            Nearest::NeverMet => (None, None, Vec::new()),
+        };
+        let (asked, bound) = (sign * oracle.limits().values[k], bound.map(|bound| sign * bound));
         out.push((Conflict { limit, asked, reachable, bound, held_by }, idle));
     }
     // A limit without which the others still conflict is no part of the reason, where there is another.
@@ -76,28 +63,58 @@ pub(crate) fn conflicts<O: DualOracle>(
     out.into_iter().filter(|(_, idle)| !(reason && *idle)).map(|(conflict, _)| conflict).collect()
 }
 
-/// A ray under which `missing` is not paid for says that no plan within the other limits uses less than `limit + missing / price`
-/// of one. Where that is a whole number (queries, tokens) some plan often uses just so much; counting them alone, as a goal, ties
-/// nearly all pairs, so such a plan is looked for by the problem's own objective.
-fn nearest_of_ray<O: DualOracle>(
+/// Prices at which every plan needs so much more than the limits pay.
+struct Ray<'r> {
+    prices: &'r [f64],
+    missing: f64,
+}
+
+impl Ray<'_> {
+    /// No plan within the other limits uses less of one than this, in the sign of `sign * usage <= value`.
+    fn least<O: DualOracle>(&self, oracle: &O, k: usize) -> Option<f64> {
+        let least = oracle.limits().values[k] + self.missing / self.prices[k];
+        (self.prices[k] > 0.0 && least.is_finite()).then_some(least)
+    }
+}
+
+/// Looks for a plan that uses just what a ray says is needed, where that is a whole number (queries, tokens), by the problem's own
+/// objective: counting them alone, as a goal, ties nearly all pairs.
+fn reached<O: DualOracle>(
     oracle: &mut O,
     k: usize,
-    ray: &[f64],
-    missing: f64,
+    least: f64,
     brief: &Settings,
     watch: &dyn Watch,
 ) -> Option<Nearest> {
-    let limit = oracle.limits().values[k];
-    let least = limit + missing / ray[k];
     let whole = |x: f64| (x - x.round()).abs() <= WHOLE * x.abs().max(1.0);
-    if !(ray[k] > 0.0 && whole(limit) && whole(least)) {
+    if !(whole(oracle.limits().values[k]) && whole(least)) {
         return None;
     }
     let any = Settings { rel_gap: ANY_PLAN, ..brief.clone() };
     let mut eased = Eased::new(oracle, k, least.round());
     let Ok(Relaxation::Solved(relaxed)) = relax(&mut eased, Goal::Objective, &any, None, watch) else { return None };
-    let tally = plan(&mut eased, Goal::Objective, &relaxed, &any, watch).plan?;
-    Some(Nearest::Reached(tally.usage[k], least, holders(oracle, k, |l| ray[l] > 0.0)))
+    let planned = plan(&mut eased, Goal::Objective, &relaxed, &any, watch);
+    planned.plan.map(|tally| Nearest::Reached(tally.usage[k]))
+}
+
+/// Lifts a limit and optimises what it measures under all the others.
+fn counted_alone<O: DualOracle>(oracle: &mut O, k: usize, brief: &Settings, watch: &dyn Watch) -> Nearest {
+    let goal = Goal::Usage(k);
+    match relax(oracle, goal, brief, None, watch) {
+        Ok(Relaxation::Solved(relaxed)) => {
+            let planned = plan(oracle, goal, &relaxed, brief, watch);
+            match planned.plan {
+                Some(tally) => {
+                    let holders = holders(oracle, k, |l| relaxed.prices[l] > HOLDS);
+                    Nearest::Alone(tally.usage[k], planned.bound, holders)
+                }
+                None if planned.impossible => Nearest::NeverMet,
+                None => Nearest::Unknown,
+            }
+        }
+        Ok(Relaxation::Conflict(_) | Relaxation::Stranded(_)) => Nearest::NeverMet,
+        _ => Nearest::Unknown,
+    }
 }
 
 /// The limits other than `k` that hold it where it is.
@@ -155,7 +172,9 @@ pub(crate) fn rounded_ray<O: DualOracle>(oracle: &mut O, watch: &dyn Watch) -> O
 #[derive(Clone, PartialEq)]
 enum Nearest {
     /// A plan with this usage, in the user's sign, the bound on it, and the limits that hold it there.
-    Reached(f64, f64, Vec<LimitId>),
+    Alone(f64, f64, Vec<LimitId>),
+    /// A plan with this usage, as near as a ray lets it come.
+    Reached(f64),
     /// The others cannot be met either.
     NeverMet,
     /// Not found out.

@@ -21,6 +21,8 @@ const GAP_WORK: usize = 4_000_000_000;
 /// The same without a plan: a plan, or that there is none, is worth more than a smaller gap, but minutes are too much; never fewer
 /// nodes than a core has.
 const PLAN_WORK: usize = 5 * GAP_WORK;
+/// The same for how near a limit can be met, which is asked for many limits at once.
+const NEAREST_WORK: usize = GAP_WORK / 80;
 /// Without a plan, one in so many of the points that a search rounds is a start for limits to be met from, with so much work.
 const JUMP_EVERY: usize = 4;
 const JUMP_WORK: usize = 10_000_000;
@@ -247,15 +249,16 @@ impl Planner<'_> {
     /// Nodes for a search that can prove something. An exact answer is worth more of them than the last digits of a gap, and so
     /// is a plan where there is none yet.
     fn node_limit(&self, rows: &Rows) -> usize {
+        let most = self.settings.node_limit;
         if self.settings.rel_gap == 0.0 {
-            return self.settings.node_limit;
+            return most;
         }
         let (numbers, basis) = (rows.model.len() * (rows.n_resources + 2), rows.n_limits + 2 * LOAD_MODELS);
         let node_work = STEPS_PER_NODE * (3 * numbers + 2 * basis * basis);
-        if self.has_plan() {
-            (self.settings.node_limit / 50).min(GAP_WORK / node_work)
-        } else {
-            self.settings.node_limit.min((PLAN_WORK / node_work).max(CORE_NODES))
+        match (self.goal, self.has_plan()) {
+            (_, true) => (most / 50).min(GAP_WORK / node_work),
+            (Goal::Usage(_), false) => most.min((NEAREST_WORK / node_work).max(1)),
+            _ => most.min((PLAN_WORK / node_work).max(CORE_NODES)),
         }
     }
 
@@ -304,7 +307,8 @@ impl Planner<'_> {
         proves: bool,
     ) -> Result<Found, Interrupted> {
         if !proves {
-            return self.search_once(oracle, part, relaxed, CORE_NODES, Effort::Plain, f64::INFINITY);
+            let nearest = if matches!(self.goal, Goal::Usage(_)) { self.node_limit(part.rows) } else { CORE_NODES };
+            return self.search_once(oracle, part, relaxed, nearest.min(CORE_NODES), Effort::Plain, f64::INFINITY);
         }
         let turns = models(part.rows).len() <= LOAD_MODELS;
         let mut left = self.node_limit(part.rows);
