@@ -48,9 +48,10 @@ format: $(TEST)/.built ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(PEERS)/.built ## the tables: peers, hard instances, passes (simulated data; ARGS=--quick for small ones)
+bench: $(PEERS)/.built ## the tables: peers, hard and infeasible instances, passes (simulated data; ARGS=--quick for small ones)
 	$(PEERS)/bin/python benches/compare.py $(ARGS)
 	$(PEERS)/bin/python benches/hard.py $(ARGS)
+	$(PEERS)/bin/python benches/infeasible.py $(ARGS)
 	$(PEERS)/bin/python benches/passes.py $(ARGS)
 
 bench-rust: ## criterion benches of the solver; no Python needed

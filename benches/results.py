@@ -22,6 +22,7 @@ REAL = (
 SIMULATED = (
     ("compare.py", "Speed against other solvers (simulated)", ("--limit", "30")),
     ("hard.py", "Hard instances (simulated)", ("--limit", "5")),
+    ("infeasible.py", "No plan: how long, and what is said (simulated)", ()),
     ("passes.py", "Reads, memory, cost per pair (simulated)", ()),
 )
 INTRO = """# Results
