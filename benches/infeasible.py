@@ -5,8 +5,8 @@
 Simulated float32 batches, two threads. Each draws some of: caps too small, a small budget, a floor, forbidden pairs, tokens
 per model, reserved minima, budgets of twenty tenants; those that turn out feasible are left out. The last row asks for one
 thing only, caps that sum to less than n. "limits" are those that the answer names; "nearest found" those among them for
-which it names a plan's value, "bound only" those for which it says how far they must at least be moved. `omnirouter.verify` checks
-every certificate.
+which it names a plan's value, "bound only" those for which it says how far they must at least be moved. `omnirouter.verify`
+checks every certificate.
 """
 
 from __future__ import annotations

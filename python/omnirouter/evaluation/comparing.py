@@ -101,15 +101,16 @@ def compare(
         ]
     if sample is not None:
         multipliers = plans.multiplier_grid(subject.cost)
-        every = plans.priced(subject.acc, subject.cost, multipliers)
         # As many points as the other curves have: each one more is a chance for the upper hull.
         grid = plans.budget_grid(subject.acc, subject.cost, points) / len(subject.acc)
         chosen = plans.tuned_multipliers(subject.acc, subject.cost, subject.cost, grid, multipliers)
-        curves.append(judge.curve("lambda-tuned", every[chosen], (subject.acc, subject.cost)))
+        every = plans.priced(subject.acc, subject.cost, chosen)
+        curves.append(judge.curve("lambda-tuned", every, (subject.acc, subject.cost)))
         tuned = plans.tuned_multipliers(sample.acc, sample.cost, sample.paid, budgets, multipliers)
         rule = Forecast("lambda-tuned", subject.acc, subject.cost)
-        for share, budget, row in zip(SHARES, budgets, tuned, strict=True):
-            targets.append(_target(judge, rule, every[row], "budget", share, budget))
+        of_budget = plans.priced(subject.acc, subject.cost, tuned)
+        for share, budget, plan in zip(SHARES, budgets, of_budget, strict=True):
+            targets.append(_target(judge, rule, plan, "budget", share, budget))
     thresholds = np.union1d(np.linspace(0.0, 1.0, points - 1), [plans.SHIPPED_THRESHOLD])
     above = plans.cheapest_above(subject.acc, subject.cost, thresholds)
     curves.append(judge.curve("threshold", above, (subject.acc, subject.cost)))

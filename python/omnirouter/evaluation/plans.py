@@ -15,6 +15,7 @@ Array = NDArray[np.float64]
 Plans = NDArray[np.int64]
 
 MULTIPLIERS = 240
+REFINED = 64  # a grid over many decades alone would miss a budget by several per cent
 REL_GAP = 1e-3  # far below what a test split can tell apart
 SHIPPED_THRESHOLD = 0.7
 
@@ -107,8 +108,10 @@ def multiplier_grid(cost: Array, count: int = MULTIPLIERS) -> Array:
 
 def tuned_multipliers(
     acc: Array, cost: Array, charged: Array, budgets: Sequence[float] | Array, multipliers: Array
-) -> NDArray[np.int64]:
-    """For each budget per query, the least multiplier whose plan really keeps to it on a sample, as indices (k,).
+) -> Array:
+    """For each budget per query, the least multiplier whose plan really keeps to it on a sample, (k,).
+
+    The first of `multipliers` that keeps to it, and then the first of 64 between that and the one before it.
 
     Parameters
     ----------
@@ -121,10 +124,24 @@ def tuned_multipliers(
     multipliers : (c,) float64
         Ascending. Where none keeps to a budget, the largest is taken.
     """
+    spend = _spent(acc, cost, charged, multipliers)
+    tuned = []
+    for budget in budgets:
+        fits = spend <= budget
+        k = int(fits.argmax()) if fits.any() else len(multipliers) - 1
+        if k > 0 and fits[k]:
+            between = np.linspace(multipliers[k - 1], multipliers[k], REFINED + 1)[1:]
+            tuned.append(between[(_spent(acc, cost, charged, between) <= budget).argmax()])
+        else:
+            tuned.append(multipliers[k])
+    return np.array(tuned, dtype=np.float64)
+
+
+def _spent(acc: Array, cost: Array, charged: Array, multipliers: Array) -> Array:
+    """What the plan of each multiplier really costs per query, as far as that is known; infinity where it is not."""
     plans = priced(acc, cost, multipliers)
     paid = np.take_along_axis(charged[None], plans[:, :, None], axis=2)[:, :, 0]
     known = ~np.isnan(paid)
     count = known.sum(axis=1)
-    spend = np.where(count > 0, np.where(known, paid, 0.0).sum(axis=1) / np.where(count > 0, count, 1), np.inf)
-    fits = spend[None, :] <= np.asarray(budgets)[:, None]
-    return np.where(fits.any(axis=1), fits.argmax(axis=1), len(multipliers) - 1)
+    spent: Array = np.where(count > 0, np.where(known, paid, 0.0).sum(axis=1) / np.where(count > 0, count, 1), np.inf)
+    return spent
