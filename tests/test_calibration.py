@@ -13,6 +13,7 @@ from omnirouter.evaluation.bootstrap import Resamples
 from omnirouter.evaluation.scores import score
 from omnirouter.outcomes import Outcomes
 from omnirouter.predictor import Encoder, KnnPredictor, embedded_encoder
+from omnirouter.predictor.base import Prediction
 from omnirouter.predictor.calibration import (
     Calibration,
     CalibrationReport,
@@ -186,6 +187,28 @@ def test_quantiles_of_money_cover_as_stated(spread: float) -> None:
         np.testing.assert_allclose(covered, level, atol=0.04)
 
 
+def test_quantiles_of_tokens_are_whole_and_cover_answers_of_a_token_or_two() -> None:
+    rng = np.random.default_rng(0)
+
+    def draw(n: int) -> tuple[Array, Array]:
+        # One model answers with a letter, one with a letter and now and then a word, one at length.
+        observed = np.column_stack([np.ones(n), 1.0 + rng.integers(0, 2, n), np.ceil(rng.lognormal(5, 1, n))])
+        return np.array([1.0, 1.5, 245.0]) * rng.lognormal(0, 0.05, (n, 3)), observed
+
+    expected, observed = draw(1000)
+    acc = np.full(expected.shape, 0.5)
+    amounts = {"cost": (expected, observed), "output_tokens": (expected, observed)}
+    reliability = Reliability.of(("letter", "word", "text"), acc, acc, amounts)
+    expected, observed = draw(4000)
+    amount = expected.astype(np.float32)
+    prediction = Prediction(np.full_like(amount, 0.5), amount, ("letter", "word", "text"), amount)
+    for level in (0.5, 0.9):
+        tokens = reliability.quantiles_of(prediction, level).output_tokens
+        assert tokens is not None
+        np.testing.assert_array_equal(tokens, np.floor(tokens))
+        assert ((observed <= tokens).mean(axis=0) >= level - 0.03).all()
+
+
 def test_a_model_without_known_amounts_has_the_quantiles_of_all() -> None:
     rng = np.random.default_rng(0)
     expected = rng.lognormal(-9, 1, (500, 2))
@@ -230,6 +253,8 @@ def test_intervals_and_quantiles_cover_on_the_test_split(shared_data: Path, enco
     predictor = KnnPredictor(encoder)
     held = out_of_fold(predictor, train)
     amounts = {"cost": (held.cost, held.paid)}
+    if held.output_tokens is not None and train.output_tokens is not None:
+        amounts["output_tokens"] = (held.output_tokens, train.output_tokens)
     reliability = Reliability.of(train.models, np.clip(held.acc, 0, 1), train.acc, amounts)
     prediction = predictor.fit(train).predict(test.prompts)
     calibrated = reliability.calibration.apply(prediction.acc)
@@ -239,5 +264,9 @@ def test_intervals_and_quantiles_cover_on_the_test_split(shared_data: Path, enco
         # A little slack for the float32 of the quantile: some models cost the same to the last digit.
         at_most = reliability.quantiles_of(prediction, level).cost * (1 + 1e-6)
         assert (test.cost <= at_most).mean() == pytest.approx(level, abs=0.04)
+        tokens = reliability.quantiles_of(prediction, level).output_tokens
+        if tokens is not None and test.output_tokens is not None:
+            # Whole numbers: of answers that are all equally short none passes any quantile.
+            assert (test.output_tokens <= tokens).mean() >= level - 0.04
     after = CalibrationReport.of(test.models, prediction.acc, calibrated, test.acc)
     assert after.log_loss[:, 1].mean() <= after.log_loss[:, 0].mean() + 0.001

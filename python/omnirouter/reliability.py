@@ -24,6 +24,7 @@ __all__ = ["Quantiles", "Reliability"]
 
 FOLDER = "reliability"
 FOLDS = 5
+COUNTING = 1e-5  # what float32 leaves of a whole number of tokens
 
 
 class Quantiles(NamedTuple):
@@ -151,13 +152,14 @@ class Reliability:
         return Prediction(prediction.acc, prediction.cost, prediction.models, prediction.output_tokens, intervals)
 
     def quantiles_of(self, prediction: Prediction, level: float) -> Quantiles:
-        """Cost and output tokens that are not passed with this probability; see `AmountQuantiles`."""
-        written = self.quantiles.get("output_tokens")
-        tokens = prediction.output_tokens
-        return Quantiles(
-            self.quantiles["cost"].of(prediction.cost, level),
-            None if written is None or tokens is None else written.of(tokens, level),
-        )
+        """Cost and output tokens that are not passed with this probability; see `AmountQuantiles`.
+
+        Tokens are counted: a part of one is rounded up, without which answers of one token would pass a quantile of 0.99.
+        """
+        written, tokens = self.quantiles.get("output_tokens"), None
+        if written is not None and prediction.output_tokens is not None:
+            tokens = np.ceil(written.of(prediction.output_tokens, level) * (1 - COUNTING)).astype(np.float32)
+        return Quantiles(self.quantiles["cost"].of(prediction.cost, level), tokens)
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write arrays into a folder of their own in `folder`; return what else `load` needs."""
