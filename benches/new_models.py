@@ -6,7 +6,7 @@ Realised on the test split; budgets are shares of what the most accurate single 
 bootstrap intervals. **New model**: the most accurate model of the train split is held out, the router fitted on the
 others, and the model then added from a number of its outcomes, drawn at random (`Router.add_model`); "all at once" is a
 router fitted on everything. Log-loss is that of the new model alone. **Few observations**: in the train split only this
-share of the pairs of query and model is kept, at random but at least one for each query; log-loss is that of all models.
+share of the pairs of query and model is kept, at random; queries that keep none are left out. Log-loss is that of all models.
 """
 
 from __future__ import annotations
@@ -91,14 +91,10 @@ def new_model(bench: Bench) -> list[tuple[str, ...]]:
 
 
 def thinned(outcomes: Outcomes, share: float, seed: int) -> Outcomes:
-    """Outcomes of which a share of the pairs is kept, at least one for each query and each model."""
-    rng = np.random.default_rng(seed)
-    shape = outcomes.acc.shape
-    keep: NDArray[np.bool_] = rng.random(shape) < share
-    none = np.flatnonzero(~keep.any(axis=1))
-    keep[none, rng.integers(0, shape[1], len(none))] = True
-    for j in np.flatnonzero(~keep.any(axis=0)):
-        keep[int(rng.integers(0, shape[0])), j] = True
+    """Outcomes of which a share of the pairs is kept, and the queries that keep any."""
+    keep: NDArray[np.bool_] = np.random.default_rng(seed).random(outcomes.acc.shape) < share
+    rows = np.flatnonzero(keep.any(axis=1))
+    outcomes, keep = outcomes.take(rows), keep[rows]
     names = ("acc", "cost", "input_tokens", "output_tokens", "latency")
     matrices = {name: matrix for name in names if (matrix := getattr(outcomes, name)) is not None}
     return replace(outcomes, **{name: np.where(keep, matrix, np.nan) for name, matrix in matrices.items()})
@@ -112,7 +108,8 @@ def few_observations(bench: Bench) -> list[tuple[str, ...]]:
         for kind in KINDS:
             router = bench.fit(train, kind)
             first = not rows
-            label = f"{share:.0%} ({train.observed.sum(axis=1).mean():.1f} per query)" if kind == next(iter(KINDS)) else ""
+            pairs = f"{share:.0%}: {train.observed.sum():,} pairs, {len(train):,} queries"
+            label = pairs if kind == next(iter(KINDS)) else ""
             cells = (bench.log_loss(router, bench.test.models), *bench.accuracies(router))
             rows.append((bench.name if first else "", label, kind, *cells))
     return rows
