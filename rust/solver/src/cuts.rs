@@ -183,7 +183,7 @@ fn cover(weights: &[Weight], room: f64, amount: &[f64]) -> Option<Vec<Member>> {
 
 /// By what is missing per weight, then the heavier.
 fn cheaper(a: &Member, b: &Member) -> std::cmp::Ordering {
-    (a.missing * b.least).total_cmp(&(b.missing * a.least)).then(b.least.total_cmp(&a.least))
+    (a.missing / a.least).total_cmp(&(b.missing / b.least)).then(b.least.total_cmp(&a.least))
 }
 
 /// Takes out members while the rest still passes.

@@ -11,8 +11,11 @@ use crate::searched::round_to_grain;
 use crate::settings::Settings;
 use crate::solution::Conflict;
 
-/// Limits for which the nearest value is computed; each costs about one solve.
+/// Limits for which the nearest value is computed; each costs about one solve. As a goal of its own it may cost many, so of more
+/// pairs than this in all only the first few are.
 const MOST_LIMITS: usize = 12;
+const MOST_PAIRS: usize = 1 << 21;
+const FEW_LIMITS: usize = 2;
 /// Gap of these solves, and the share of the nodes they may visit: the proof that there is no plan stands already.
 const NEAREST_GAP: f64 = 1e-6;
 const NODE_SHARE: usize = 500;
@@ -20,8 +23,9 @@ const NODE_SHARE: usize = 500;
 const NOISE: f64 = 1e-9;
 /// The gap with which any plan will do.
 const ANY_PLAN: f64 = 0.5;
-/// A value nearer to a whole number than this, relative to it, is one.
+/// A value nearer to a whole number than this, relative to it, is one; larger ones are no counts.
 const WHOLE: f64 = 1e-9;
+const LARGEST_COUNT: f64 = 1e8;
 /// Prices of limits above which a limit holds another, in the units of the rows.
 const HOLDS: f64 = 1e-7;
 
@@ -35,20 +39,23 @@ pub(crate) fn conflicts<O: DualOracle>(
     watch: &dyn Watch,
 ) -> Vec<Conflict> {
     let brief = Settings { rel_gap: NEAREST_GAP, node_limit: settings.node_limit / NODE_SHARE, ..settings.clone() };
-    let ray = ray.and_then(|prices| Some(Ray { prices, missing: relax::missing(oracle, prices, watch).ok()? }));
+    let mut alone = (MOST_PAIRS / (oracle.n_queries() * oracle.n_models())).max(FEW_LIMITS);
     let mut out = Vec::with_capacity(involved.len());
     for (at, &k) in involved.iter().enumerate() {
         let limit = oracle.limits().ids[k];
         let sign = oracle.limits().sign[limit.resource];
-        let of_ray = ray.as_ref().and_then(|ray| ray.least(oracle, k));
-        let found = if at < MOST_LIMITS {
-            let reached = of_ray.and_then(|least| reached(oracle, k, least, &brief, watch));
-            reached.unwrap_or_else(|| counted_alone(oracle, k, &brief, watch))
-        } else {
-            Nearest::Unknown
-        };
+        let of_ray = ray.and_then(|ray| least(oracle, k, ray, watch));
+        let mut found = None;
+        if at < MOST_LIMITS {
+            found = of_ray.and_then(|least| reached(oracle, k, least, &brief, watch));
+            if found.is_none() && alone > 0 {
+                alone -= 1;
+                found = Some(counted_alone(oracle, k, &brief, watch));
+            }
+        }
+        let found = found.unwrap_or(Nearest::Unknown);
         let idle = found == Nearest::NeverMet;
-        let held = || ray.as_ref().map_or_else(Vec::new, |ray| holders(oracle, k, |l| ray.prices[l] > 0.0));
+        let held = || ray.map_or_else(Vec::new, |ray| holders(oracle, k, |l| ray[l] > 0.0));
         let (reachable, bound, held_by) = match found {
             Nearest::Alone(usage, bound, holders) => (Some(usage), Some(bound), holders),
             Nearest::Reached(usage) => (Some(usage), of_ray, held()),
@@ -63,22 +70,19 @@ pub(crate) fn conflicts<O: DualOracle>(
     out.into_iter().filter(|(_, idle)| !(reason && *idle)).map(|(conflict, _)| conflict).collect()
 }
 
-/// Prices at which every plan needs so much more than the limits pay.
-struct Ray<'r> {
-    prices: &'r [f64],
-    missing: f64,
-}
-
-impl Ray<'_> {
-    /// No plan within the other limits uses less of one than this, in the sign of `sign * usage <= value`.
-    fn least<O: DualOracle>(&self, oracle: &O, k: usize) -> Option<f64> {
-        let least = oracle.limits().values[k] + self.missing / self.prices[k];
-        (self.prices[k] > 0.0 && least.is_finite()).then_some(least)
+/// What a ray says of one of its limits: no plan within the others uses less of it, in the sign of `sign * usage <= value`. It takes
+/// a pass: pairs that pass this limit alone count again.
+fn least<O: DualOracle>(oracle: &mut O, k: usize, ray: &[f64], watch: &dyn Watch) -> Option<f64> {
+    if ray[k] <= 0.0 {
+        return None;
     }
+    let per_unit = |(l, price): (usize, &f64)| if l == k { 0.0 } else { price / ray[k] };
+    let prices: Vec<f64> = ray.iter().enumerate().map(per_unit).collect();
+    relax::proven_at(oracle, Goal::Usage(k), &prices, watch).ok().filter(|least| least.is_finite())
 }
 
-/// Looks for a plan that uses just what a ray says is needed, where that is a whole number (queries, tokens), by the problem's own
-/// objective: counting them alone, as a goal, ties nearly all pairs.
+/// Looks for a plan that uses just what a ray says is needed, where that is a number of queries, by the problem's own objective:
+/// counting them alone, as a goal, ties nearly all pairs.
 fn reached<O: DualOracle>(
     oracle: &mut O,
     k: usize,
@@ -86,13 +90,19 @@ fn reached<O: DualOracle>(
     brief: &Settings,
     watch: &dyn Watch,
 ) -> Option<Nearest> {
-    let whole = |x: f64| (x - x.round()).abs() <= WHOLE * x.abs().max(1.0);
-    if !(whole(oracle.limits().values[k]) && whole(least)) {
+    let whole = |x: f64| (x - x.round()).abs() <= WHOLE * x.abs();
+    if !(whole(oracle.limits().values[k]) && whole(least)) || least.abs() > LARGEST_COUNT {
         return None;
     }
     let any = Settings { rel_gap: ANY_PLAN, ..brief.clone() };
     let mut eased = Eased::new(oracle, k, least.round());
     let Ok(Relaxation::Solved(relaxed)) = relax(&mut eased, Goal::Objective, &any, None, watch) else { return None };
+    // Where amounts differ, to meet them to the last one is a puzzle of its own.
+    let mut used = relaxed.rows.usage.iter().zip(&relaxed.rows.limit).filter(|(_, &limit)| limit as usize == k);
+    let first = used.next().map(|(usage, _)| *usage);
+    if used.any(|(usage, _)| Some(*usage) != first) {
+        return None;
+    }
     let planned = plan(&mut eased, Goal::Objective, &relaxed, &any, watch);
     planned.plan.map(|tally| Nearest::Reached(tally.usage[k]))
 }
@@ -131,7 +141,7 @@ pub(crate) fn tidy<O: DualOracle>(oracle: &mut O, ray: Vec<f64>, watch: &dyn Wat
     let least = kept.iter().copied().filter(|&price| price > 0.0).fold(f64::INFINITY, f64::min);
     let whole = |ratio: f64| if (ratio - ratio.round()).abs() < NOISE * ratio { ratio.round() } else { ratio };
     let tidied: Vec<f64> = kept.into_iter().map(|price| whole(price / least)).collect();
-    match relax::missing(oracle, &tidied, watch) {
+    match relax::proven_at(oracle, Goal::Feasibility, &tidied, watch) {
         Ok(missing) if missing > 0.0 => tidied,
         _ => ray.into_iter().map(|price| price.max(0.0)).collect(),
     }

@@ -9,7 +9,7 @@ use crate::relax::Relaxed;
 use crate::repair::repair;
 use crate::rows::Rows;
 use crate::search::{search, Effort, Found, Judged, Task};
-use crate::searched::Searched;
+use crate::searched::{core, Searched};
 use crate::settings::Settings;
 
 /// Pairs in the cores that are searched one after the other, until one holds a plan.
@@ -23,9 +23,12 @@ const GAP_WORK: usize = 4_000_000_000;
 const PLAN_WORK: usize = 5 * GAP_WORK;
 /// The same for how near a limit can be met, which is asked for many limits at once.
 const NEAREST_WORK: usize = GAP_WORK / 80;
-/// Without a plan, one in so many of the points that a search rounds is a start for limits to be met from, with so much work.
+/// Without a plan, one in so many of the points that a search rounds is a start for limits to be met from, with so much work in all
+/// and per pair; half as often each time their number doubles beyond `JUMP_OFTEN`.
 const JUMP_EVERY: usize = 4;
+const JUMP_OFTEN: usize = 1_024;
 const JUMP_WORK: usize = 10_000_000;
+const JUMP_WORK_PER_PAIR: usize = 5_000;
 /// Steps of the ascent that a node is reckoned to take.
 const STEPS_PER_NODE: usize = 40;
 /// Nodes of the plain attempt before a proof.
@@ -208,7 +211,9 @@ impl Planner<'_> {
         }
         self.starts += 1;
         let mut near = pairs.to_vec();
-        let met = self.starts.is_multiple_of(JUMP_EVERY) && self.meet(part, &mut near, JUMP_WORK)?;
+        let every = JUMP_EVERY * (self.starts / JUMP_OFTEN).max(1).next_power_of_two();
+        let work = JUMP_WORK.min(JUMP_WORK_PER_PAIR * part.rows.model.len());
+        let met = self.starts.is_multiple_of(every) && self.meet(part, &mut near, work)?;
         let objective = if met { self.consider(oracle, part, &near)? } else { None };
         Ok(Judged { meets: false, objective })
     }
@@ -253,12 +258,15 @@ impl Planner<'_> {
         if self.settings.rel_gap == 0.0 {
             return most;
         }
-        let (numbers, basis) = (rows.model.len() * (rows.n_resources + 2), rows.n_limits + 2 * LOAD_MODELS);
+        let n_models = rows.model.iter().map(|&model| model as usize + 1).max().unwrap_or(0);
+        let (numbers, basis) =
+            (rows.model.len() * (rows.n_resources + 2), rows.n_limits + 2 * n_models.min(LOAD_MODELS));
         let node_work = STEPS_PER_NODE * (3 * numbers + 2 * basis * basis);
         match (self.goal, self.has_plan()) {
-            (_, true) => (most / 50).min(GAP_WORK / node_work),
+            (Goal::Usage(_), true) => (most / 50).min((NEAREST_WORK / node_work).max(1)),
             (Goal::Usage(_), false) => most.min((NEAREST_WORK / node_work).max(1)),
-            _ => most.min((PLAN_WORK / node_work).max(CORE_NODES)),
+            (_, true) => (most / 50).min(GAP_WORK / node_work),
+            (_, false) => most.min((PLAN_WORK / node_work).max(CORE_NODES)),
         }
     }
 
@@ -472,24 +480,4 @@ fn rounded(relaxed: &Relaxed, rows: &Rows) -> Vec<usize> {
         rows.start[row] + (relaxed.most[all] - relaxed.rows.start[all])
     };
     (0..rows.len()).map(of_row).collect()
-}
-
-/// The rows that the vertex divides, and those whose second choice is nearest, up to a number of pairs.
-fn core(relaxed: &Relaxed, size: usize) -> Rows {
-    let rows = &relaxed.rows;
-    let mut regret: Vec<(f64, usize)> = relaxed.behind.iter().copied().zip(0..).collect();
-    regret.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    let mut chosen = vec![false; rows.len()];
-    relaxed.divided.iter().for_each(|&row| chosen[row] = true);
-    let mut pairs = relaxed.divided.iter().map(|&row| rows.pairs(row).len()).sum::<usize>();
-    for (_, row) in regret {
-        if pairs >= size {
-            break;
-        }
-        if !chosen[row] {
-            chosen[row] = true;
-            pairs += rows.pairs(row).len();
-        }
-    }
-    rows.filtered(|row, pair| chosen[row] || pair == relaxed.most[row])
 }

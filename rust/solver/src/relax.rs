@@ -376,9 +376,14 @@ fn proven(bound: f64) -> f64 {
     }
 }
 
-/// What every plan needs at the prices of a ray beyond what the limits pay, at least: above 0 no plan meets them.
-pub(crate) fn missing<O: DualOracle>(oracle: &mut O, ray: &[f64], watch: &dyn Watch) -> Result<f64, Interrupted> {
-    Climb { oracle, goal: Goal::Feasibility, rel_gap: 0.0, sizes: Vec::new(), watch }.bound(Goal::Feasibility, ray)
+/// What these prices prove of a goal: no plan is below it. Of feasibility: above 0 there is none.
+pub(crate) fn proven_at<O: DualOracle>(
+    oracle: &mut O,
+    goal: Goal,
+    prices: &[f64],
+    watch: &dyn Watch,
+) -> Result<f64, Interrupted> {
+    Climb { oracle, goal, rel_gap: 0.0, sizes: Vec::new(), watch }.bound(goal, prices)
 }
 
 /// Whether prices lie in the box of a screen.

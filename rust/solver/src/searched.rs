@@ -4,6 +4,9 @@ use crate::oracle::{DualOracle, Goal};
 use crate::relax::{left_over, Relaxed};
 use crate::rows::Rows;
 
+/// Rounding errors below this part of the objective's grain leave no doubt about multiples of it.
+const COARSE: f64 = 1e-3;
+
 /// Rows that are searched, with what does not change while they are.
 pub(crate) struct Searched<'r> {
     pub(crate) rows: &'r Rows,
@@ -17,8 +20,10 @@ pub(crate) struct Searched<'r> {
     pub(crate) resolution: f64,
     /// The power of two of which every objective of the rows is a multiple, or 0.
     grain: f64,
-    /// The least by which one plan can be better than another.
+    /// The least by which one plan of the rows can be better than another.
     pub(crate) step: f64,
+    /// What rounding can make of a value.
+    tiny: f64,
 }
 
 impl<'r> Searched<'r> {
@@ -28,9 +33,9 @@ impl<'r> Searched<'r> {
         let scale = relaxed.scale.objective;
         let tiny = 1e-12 * (1.0 + relaxed.bound.abs() * scale);
         let grain = grain(&rows.objective);
-        let resolution = if tiny < 0.999 * grain { 0.0 } else { tiny };
+        let resolution = if tiny < COARSE * grain { 0.0 } else { tiny };
         let (fixed, step) = (rows.fixed_objective.value(), resolution.max(0.999 * grain));
-        Self { rows, limit, scale, fixed, resolution, grain, step }
+        Self { rows, limit, scale, fixed, resolution, grain, step, tiny }
     }
 
     /// An objective of the problem in the units of the rows.
@@ -54,8 +59,38 @@ impl<'r> Searched<'r> {
 
     /// How much better than `best` a plan must be to matter, in the units of the rows, where a gap is enough.
     pub(crate) fn margin(&self, best: f64, rel_gap: f64) -> f64 {
-        (0.999 * rel_gap * self.to_problem(best).abs() * self.scale).max(self.step)
+        (0.999 * rel_gap * self.to_problem(best).abs() * self.scale).max(self.least_gain(best))
     }
+
+    /// How much better than `best` the next plan of the rows must be. The best plan may use pairs that the rows no longer have, and
+    /// then its objective is none of the multiples that theirs are.
+    fn least_gain(&self, best: f64) -> f64 {
+        if self.resolution > 0.0 {
+            return self.resolution;
+        }
+        let next = ((best - 2.0 * self.tiny) / self.grain).ceil() - 1.0;
+        best - (next + 1e-3) * self.grain
+    }
+}
+
+/// The rows that the vertex divides, and those whose second choice is nearest, up to a number of pairs.
+pub(crate) fn core(relaxed: &Relaxed, size: usize) -> Rows {
+    let rows = &relaxed.rows;
+    let mut regret: Vec<(f64, usize)> = relaxed.behind.iter().copied().zip(0..).collect();
+    regret.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let mut chosen = vec![false; rows.len()];
+    relaxed.divided.iter().for_each(|&row| chosen[row] = true);
+    let mut pairs = relaxed.divided.iter().map(|&row| rows.pairs(row).len()).sum::<usize>();
+    for (_, row) in regret {
+        if pairs >= size {
+            break;
+        }
+        if !chosen[row] {
+            chosen[row] = true;
+            pairs += rows.pairs(row).len();
+        }
+    }
+    rows.filtered(|row, pair| chosen[row] || pair == relaxed.most[row])
 }
 
 /// Where all that can be used of a limit comes in multiples of a power of two (accuracies k/16, counts), the rest of the limit

@@ -217,7 +217,8 @@ impl<P: Parts> DualOracle for ShardedOracle<'_, P> {
         let Settled { inputs, compared } = self.settle(&sums)?;
         let broken = (0..compared.len()).filter(|&k| !compared[k].0).collect();
         let sign = |k: usize| self.form.limits.sign[self.form.limits.ids[k].resource];
-        let usage = compared.iter().enumerate().map(|(k, (_, amount))| sign(k) * amount).collect();
+        // Nothing is 0, under a minimum too.
+        let usage = compared.iter().enumerate().map(|(k, (_, amount))| sign(k) * amount + 0.0).collect();
         Ok(Tally { inputs, load: sums.used.load, usage, broken, forbidden: sums.forbidden })
     }
 

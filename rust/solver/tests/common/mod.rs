@@ -233,12 +233,16 @@ pub fn ladder(n: usize, m: usize, seed: u64, sorted: bool) -> Instance {
 /// A tiny instance with a random mix of limits; data from a coarse grid where `grid` is set, so that ties abound.
 pub fn tiny(seed: u64) -> Instance {
     let mut random = Random::new(seed);
-    let (n, m) = (1 + random.below(6), 1 + random.below(4));
-    let grid = random.below(3);
+    let grid = random.below(4);
+    // What is left of coarse numbers once rows are decided may be coarser still; that takes a few more rows.
+    let (n, m) =
+        if grid == 3 { (3 + random.below(6), 2 + random.below(2)) } else { (1 + random.below(6), 1 + random.below(4)) };
     let mut number = |levels: usize| match grid {
         0 => random.unit(),
         1 => random.below(levels) as f64 / 16.0,
-        _ => random.below(3) as f64 / 3.0,
+        2 => random.below(3) as f64 / 3.0,
+        _ if levels == 17 => [0.0, 0.25, 0.5, 1.0][random.below(4)],
+        _ => [1.0, 2.0, 4.0, 8.0, 9.0, 16.0][random.below(6)],
     };
     let acc: Vec<f64> = (0..n * m).map(|_| number(17)).collect();
     let cost: Vec<f64> = (0..n * m).map(|_| number(9)).collect();
