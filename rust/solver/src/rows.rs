@@ -56,7 +56,11 @@ impl Scale {
         for x in &rows.objective {
             objective = (objective.0 + x.abs(), objective.1 + f64::from(u8::from(*x != 0.0)));
         }
-        let usage = sums[..rows.n_limits].iter().map(|&(sum, count)| inverse_power(sum / count)).collect();
+        // Of a limit that no row uses there is what the fixed queries use: a rounding error of it must not look large.
+        let usage = |(&(sum, count), fixed): (&(f64, f64), &GridSum)| {
+            inverse_power(if count > 0.0 { sum / count } else { fixed.value().abs() })
+        };
+        let usage = sums.iter().zip(&rows.fixed_usage).map(usage).collect();
         Self { objective: inverse_power(objective.0 / objective.1), usage }
     }
 
