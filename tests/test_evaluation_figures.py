@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 from omnirouter.evaluation.bootstrap import Estimate, Resamples, estimate
 from omnirouter.evaluation.curves import accuracy_at, cost_to_reach, mean_height, reference_hull
 from omnirouter.evaluation.document import signed
+from omnirouter.evaluation.labels import place_labels
 from omnirouter.evaluation.measuring import Judge
+from omnirouter.evaluation.rendering import Table, to_html
 from omnirouter.evaluation.results import Difference
 from omnirouter.evaluation.scores import score
 from omnirouter.hull import upper_hull
@@ -198,3 +201,30 @@ def test_differences_are_paired() -> None:
     found = judge.difference(curves[1], curves[0], 1.0).difference
     assert found.value == pytest.approx(0.01)
     assert found.high - found.low < 0.05
+
+
+def test_a_label_without_room_is_left_out_and_labels_do_not_overlap() -> None:
+    grid = np.array([(x, y) for x in range(100, 140, 6) for y in range(100, 140, 6)], dtype=np.float64)
+    middle, far = len(grid) // 2, len(grid)
+    points = np.concatenate([grid, [[300.0, 100.0], [320.0, 112.0]]])
+    boxes = place_labels(
+        points, [middle, far, far + 1], np.full((3, 2), [60.0, 11.0]), np.empty((0, 2)), np.array([0.0, 0.0, 400.0, 200.0])
+    )
+    assert boxes[0] is None
+    (left, bottom, right, top), (a, b, c, d) = (box.tolist() for box in boxes[1:] if box is not None)
+    assert right <= a or c <= left or top <= b or d <= bottom
+
+
+def test_labels_keep_clear_of_curves_where_they_can() -> None:
+    line = np.column_stack([np.linspace(100, 200, 50), np.full(50, 100.0)])  # right of the point
+    (box,) = place_labels(
+        np.array([[100.0, 100.0]]), [0], np.array([[60.0, 11.0]]), line, np.array([0.0, 0.0, 300.0, 200.0])
+    )
+    assert box is not None
+    assert not ((line >= box[:2]) & (line <= box[2:])).all(axis=1).any()
+
+
+def test_wide_tables_wrap_around_figures_with_their_intervals() -> None:
+    page = to_html([Table(("less", "at 10%"), (("best single (a long name)", "+1.7 (+0.3 to +3.2) ahead"),))], {})
+    assert '<td><span class="whole">+1.7 (+0.3 to +3.2)</span> ahead</td>' in page
+    assert not re.search(r"t[dh][^{}]*\{[^}]*nowrap", page)
