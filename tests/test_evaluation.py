@@ -106,6 +106,41 @@ def test_differences_of_hull_areas_are_paired_too(report: Report) -> None:
     assert found.low <= found.value <= found.high
 
 
+def test_target_errors_have_the_interval_of_the_resamples(report: Report) -> None:
+    for name in ("knn", "lambda-tuned"):
+        found = report.method(name).target_error
+        budgets = [t for t in report.targets if (t.method, t.limit, t.confidence) == (name, "budget", None)]
+        assert found.value == pytest.approx(np.mean([abs(t.error.value) for t in budgets]))
+        assert 0 <= found.low <= found.value <= found.high
+        assert found.low < found.high <= max(max(abs(t.error.low), abs(t.error.high)) for t in budgets)
+    assert np.isnan(report.method("threshold").target_error.value)
+
+
+def test_each_model_has_a_row_of_calibration_or_the_most_used_have(report: Report) -> None:
+    assert sum(report.used) == pytest.approx(1.0)
+    words = report.to_markdown()
+    head = "| model | used | predicted accuracy | realised accuracy | log-loss | calibration error (15 bins) |"
+    own = dict(zip(report.data.models, report.scores[0].per_model, strict=True))
+    table = words.split(head)[1].split("\n\n")[0].splitlines()[2:]
+    used = dict(zip(own, report.used, strict=True))
+    assert [row.split(" | ")[0][2:] for row in table] == sorted(
+        own, key=lambda name: (-used[name], -own[name].accuracy.value)
+    )
+    busiest = own[table[0].split(" | ")[0][2:]]
+    assert f"| {max(report.used):.1%} | {busiest.predicted:.3f} | {busiest.accuracy.value:.3f} (" in table[0]
+    assert "most used" not in words
+    found = report.to_dict()
+    assert found["scores"][0]["per_model"][0]["ece"]["high"] == report.scores[0].per_model[0].ece.high
+    assert found["used"] == list(report.used)
+    first = report.scores[0]
+    many = replace(
+        report, used=report.used + (0.0,) * 12, scores=(replace(first, per_model=first.per_model + (busiest,) * 12),)
+    )
+    words = many.to_markdown()
+    assert f"The 12 most used of {len(own) + 12} models; report.json has all." in words
+    assert len(words.split(head)[1].split("\n\n")[0].splitlines()) == 2 + 12
+
+
 def test_what_has_no_value_is_told(report: Report) -> None:
     nothing = Estimate(float("nan"), float("nan"), float("nan"))
     first, *others = report.targets
@@ -113,8 +148,9 @@ def test_what_has_no_value_is_told(report: Report) -> None:
     own, *rest = report.methods
     gaps = replace(own, hull_area=Estimate(0.7, float("nan"), float("nan"), 0.2), aiq_code=Estimate(0.5, 0.4, 0.6, 0.004))
     text = replace(report, targets=(replace(first, error=nothing), *others), methods=(gaps, *rest)).to_markdown()
-    assert f"{own.target_error.value:.1%} (3 of 4 budgets)" in text
-    assert "(3 of 4 budgets)" not in report.to_markdown()
+    known = own.target_error
+    assert f"{known.value:.1%} ({known.low:.1%}–{known.high:.1%}), 3 of 4 budgets" in text
+    assert "3 of 4 budgets" not in report.to_markdown()
     refused = sum(found.undefined > 0.01 and not np.isnan(found.value) for found in estimates(report))
     assert f"{refused + 1} figures stand without an interval: more than 1% of the resamples have no value" in text
     assert "leave out the resamples without a value, up to" in text

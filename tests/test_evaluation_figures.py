@@ -18,7 +18,7 @@ from omnirouter.evaluation.rendering import Table, to_html
 from omnirouter.evaluation.results import Difference
 from omnirouter.evaluation.scores import score
 from omnirouter.hull import upper_hull
-from omnirouter.predictor.calibration import BINS
+from omnirouter.predictor.calibration import BINS, expected_calibration_error
 
 Array = NDArray[np.float64]
 
@@ -144,7 +144,31 @@ def test_scores_are_their_definitions() -> None:
     assert found.ece.value == pytest.approx(error)
     assert found.diagram.count.sum() == seen.sum()
     own = found.per_model[1]
-    assert own.brier == pytest.approx(((p - acc)[seen[:, 1], 1] ** 2).mean())
+    mine = seen[:, 1]
+    assert own.brier.value == pytest.approx(((p - acc)[mine, 1] ** 2).mean())
+    assert (own.predicted, own.accuracy.value) == pytest.approx((p[mine, 1].mean(), acc[mine, 1].mean()))
+    assert own.ece.value == pytest.approx(expected_calibration_error(p[mine, 1], acc[mine, 1]))
+    for figure in (own.accuracy, own.log_loss, own.brier, own.ece):
+        assert figure.low < figure.value < figure.high
+    alone = score("p", ("b",), p[:, [1]], acc[:, [1]], Resamples(60, 20, seed=0))
+    assert (alone.log_loss, alone.ece) == (own.log_loss, own.ece)
+
+
+def test_a_model_that_was_not_observed_has_no_scores() -> None:
+    acc = np.column_stack([np.tile([0.0, 1.0], 10), np.full(20, np.nan)])
+    found = score("p", ("a", "b"), np.full((20, 2), 0.5), acc, Resamples(20, 10, seed=0))
+    assert np.isnan([found.per_model[1].predicted, *(figure.value for figure in found.per_model[1][2:])]).all()
+    assert found.per_model[0].ece.value == found.ece.value == 0.0
+
+
+def test_intervals_of_calibration_errors_hold_their_figure_and_cover() -> None:
+    """Calibrated predictions: every percentile of the resamples would lie above what most test splits show."""
+    rng = np.random.default_rng(0)
+    chances = [rng.random((150, 2)) for _ in range(100)]
+    found = [score("p", ("a", "b"), p, (rng.random(p.shape) < p) * 1.0, Resamples(150, 100, seed=1)).ece for p in chances]
+    expected = np.mean([own.value for own in found])
+    assert all(0 <= own.low <= own.value <= own.high for own in found)
+    assert 88 <= sum(own.low <= expected <= own.high for own in found) <= 99
 
 
 def test_a_certain_prediction_that_fails_has_a_finite_log_loss() -> None:
