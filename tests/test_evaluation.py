@@ -17,7 +17,7 @@ from omnirouter.cli import main
 from omnirouter.demo import simulate
 from omnirouter.evaluation.bootstrap import Estimate
 from omnirouter.evaluation.exam import hash_split, set_exam
-from omnirouter.evaluation.plots import draw
+from omnirouter.evaluation.plots import DPI, draw
 from omnirouter.evaluation.results import estimates
 from omnirouter.predictor import embedded_encoder
 from omnirouter.predictor.history import History
@@ -372,13 +372,14 @@ def test_names_cover_no_cross_and_are_nearest_to_their_own(report: Report, monke
     cross = axes.transData.transform([(own.cost.value, own.accuracy.value) for own in singles])
     names = [own.model for own in singles]
     assert len(axes.texts) >= len(hull.spend) - 1
+    assert axes.figure.dpi == DPI  # the text is as wide as in the file
     for text in axes.texts:
         (left, bottom), (right, top) = text.get_window_extent().get_points()
         beside = np.maximum(np.maximum(left - cross[:, 0], cross[:, 0] - right), 0)
         beyond = np.maximum(np.maximum(bottom - cross[:, 1], cross[:, 1] - top), 0)
         away = np.hypot(beside, beyond)
         assert names[away.argmin()] == text.get_text()
-        assert np.maximum(beside, beyond).min() > 4  # half of a cross
+        assert np.maximum(beside, beyond).min() > 3 * axes.figure.dpi / 72  # half of a cross
 
 
 def test_dots_of_the_calibration_are_whole_and_queries_are_counted_in_whole_numbers(

@@ -9,16 +9,17 @@ from numpy.typing import NDArray
 
 __all__ = ["place_labels"]
 
-MARK = 5.0  # half the width of a mark and the air around it, in pixels
-LEAD = 2.0  # pixels by which a label is nearer to its own point than to any other
-STEPS = (7.0, 10.0, 15.0, 22.0)  # pixels from a point to its label, tried in turn
+# Lengths are in points of 1/72 inch.
+MARK = 4.0  # half the width of a mark and the air around it
+LEAD = 1.5  # by which a label is nearer to its own point than to any other
+STEPS = (5.0, 7.0, 11.0, 16.0)  # from a point to its label, tried in turn
 STEP_PRICE = 2.0  # points of curves that a label rather covers than to stand one step further away
 
 Array = NDArray[np.float64]
 
 
 def place_labels(points: Array, named: Sequence[int], sizes: Array, lines: Array, frame: Array) -> list[Array | None]:
-    """Find a box for the label of each named point, greedily; all in pixels.
+    """Find a box for the label of each named point, greedily; all lengths in points of 1/72 inch.
 
     A box lies in the frame, covers no point and no other box, and is nearest to the point that it names. Of such boxes the
     one that covers the least of the curves and is close is taken, first for the labels that have the fewest.
@@ -46,7 +47,7 @@ def place_labels(points: Array, named: Sequence[int], sizes: Array, lines: Array
     >>> import numpy as np
     >>> points, sizes = np.array([[50.0, 50.0], [70.0, 50.0]]), np.array([[40.0, 10.0]])
     >>> place_labels(points, [0], sizes, np.empty((0, 2)), np.array([0.0, 0.0, 100.0, 100.0]))[0].tolist()
-    [3.0, 45.0, 43.0, 55.0]
+    [5.0, 45.0, 45.0, 55.0]
     """
     choices = [
         sorted(

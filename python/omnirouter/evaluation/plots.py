@@ -51,7 +51,7 @@ WORDS = {
 }
 DPI = 150
 SHIFT = 0.003  # of accuracy, so that two marks for one floor do not hide each other
-LINE_STEP = 4.0  # pixels between points of a curve that names of models keep clear of
+LINE_STEP = 6.0  # pixels between points of a curve that names of models keep clear of
 EDGE = 0.045  # of accuracy, beyond 0 and 1
 BARS = 14  # models in a picture of capacities
 
@@ -94,7 +94,7 @@ def _looks(report: Report) -> dict[str, dict[str, Any]]:
 
 
 def _curve(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
-    figure = make(figsize=(10.2, 5.4), layout="constrained")
+    figure = make(figsize=(10.2, 5.4), dpi=DPI, layout="constrained")  # text is as wide as measured at this DPI only
     axes = figure.subplots()
     looks = _looks(report)
     for method in report.methods:
@@ -169,12 +169,14 @@ def _name_singles(axes: Any, report: Report) -> None:
         for own in named
     ]
     sizes = np.array([text.get_window_extent().size for text in texts])
-    boxes = place_labels(points[seen], range(len(texts)), sizes, _drawn_points(axes), np.array(axes.bbox.extents))
+    lengths = (points[seen], sizes, _drawn_points(axes), np.array(axes.bbox.extents))
+    points, sizes, lines, frame = (length * (72 / DPI) for length in lengths)
+    boxes = place_labels(points, range(len(texts)), sizes, lines, frame)
     for text, place in zip(texts, boxes, strict=True):
         if place is None:
             text.remove()
         else:
-            text.set_position(axes.transData.inverted().transform(place[:2]))
+            text.set_position(axes.transData.inverted().transform(place[:2] * (DPI / 72)))
 
 
 def _drawn_points(axes: Any) -> NDArray[np.float64]:
