@@ -8,7 +8,8 @@ of the test queries, differences paired. `omnirouter evaluate` writes the whole 
 each figure. Rules: "lambda-tuned" takes for each query the most acc - λ·cost with one λ (tuned on the train split for the
 target error, swept for its curve), "threshold" the cheapest model predicted above a threshold (the AIOS rule, swept); both
 use the predictions of the first predictor. The zero router is the hull of the single models' points **on the test split**.
-Hull area is the mean height of the realised upper hull between the cheapest and the dearest single model's cost.
+Hull area is the mean height of the realised upper hull between the cheapest and the dearest single model's cost. Cost to
+match is a share of the best single model's cost; ∞ where its accuracy is never reached.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import numpy as np
 from measure import described, table, write_json
 from omnirouter import Outcomes, Report, evaluate
 from omnirouter.evaluation.bootstrap import Estimate
-from omnirouter.evaluation.document import interval, signed, target_error
+from omnirouter.evaluation.document import interval, percentage, signed, target_error
 
 QUICK_PAIRS = 25_000
 
@@ -68,16 +69,15 @@ def figures(reports: dict[str, Report]) -> str:
         quarter, half = report.shares.index(0.25), report.shares.index(0.5)
         for k, method in enumerate(report.methods):
             own = scores.get(method.name)
-            match = method.cost_to_match.value
             rows.append(
                 (
                     name if k == 0 else "",
                     method.name,
                     interval(method.accuracy_at[quarter]),
                     interval(method.accuracy_at[half]),
-                    "never" if math.isinf(match) else f"{match:.0%}",
-                    f"{method.aiq_code.value:.3f}",
-                    f"{method.aiq_paper.value:.3f}",
+                    percentage(method.cost_to_match),
+                    interval(method.aiq_code),
+                    interval(method.aiq_paper),
                     interval(method.hull_area),
                     interval(method.gap_to_hindsight),
                     "" if own is None else interval(own.log_loss),

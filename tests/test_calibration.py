@@ -113,7 +113,7 @@ def test_a_fit_and_an_evaluation_mean_the_same_by_their_measures() -> None:
         report.ece,
         strict=True,
     ):
-        np.testing.assert_allclose([own.log_loss, own.brier, own.ece], np.array(fitted)[:, 0])
+        np.testing.assert_allclose([figure.value for figure in own[-3:]], np.array(fitted)[:, 0])
 
 
 def test_a_report_survives_as_plain_data_and_reads_in_lines() -> None:

@@ -276,8 +276,8 @@ def test_an_evaluation_counts_a_plan_that_is_not_sure_as_none() -> None:
     ones, costs = np.ones((50, 2)), np.tile([1.0, 2.0], (50, 1))
     judge = Judge(("a", "b"), ones / 2, costs, Resamples(50, 20, 0))
     own = Forecast("own", ones, costs, TrackRecord.of(ones, costs, ones / 2, costs))
-    target = comparing._asked(judge, own, "min_accuracy", 1.0, 0.9, 0.9, lambda: None)
-    assert np.isnan(target.kept)
+    target, error = comparing._asked(judge, own, "min_accuracy", 1.0, 0.9, 0.9, lambda: None)
+    assert np.isnan([target.kept, *error]).all()
     assert np.isnan(target.predicted_accuracy)
 
 

@@ -17,7 +17,7 @@ from omnirouter.cli import main
 from omnirouter.demo import simulate
 from omnirouter.evaluation.bootstrap import Estimate
 from omnirouter.evaluation.exam import hash_split, set_exam
-from omnirouter.evaluation.plots import draw
+from omnirouter.evaluation.plots import DPI, draw
 from omnirouter.evaluation.results import estimates
 from omnirouter.predictor import embedded_encoder
 from omnirouter.predictor.history import History
@@ -106,6 +106,41 @@ def test_differences_of_hull_areas_are_paired_too(report: Report) -> None:
     assert found.low <= found.value <= found.high
 
 
+def test_target_errors_have_the_interval_of_the_resamples(report: Report) -> None:
+    for name in ("knn", "lambda-tuned"):
+        found = report.method(name).target_error
+        budgets = [t for t in report.targets if (t.method, t.limit, t.confidence) == (name, "budget", None)]
+        assert found.value == pytest.approx(np.mean([abs(t.error.value) for t in budgets]))
+        assert 0 <= found.low <= found.value <= found.high
+        assert found.low < found.high <= max(max(abs(t.error.low), abs(t.error.high)) for t in budgets)
+    assert np.isnan(report.method("threshold").target_error.value)
+
+
+def test_each_model_has_a_row_of_calibration_or_the_most_used_have(report: Report) -> None:
+    assert sum(report.used) == pytest.approx(1.0)
+    words = report.to_markdown()
+    head = "| model | used | predicted accuracy | realised accuracy | log-loss | calibration error (15 bins) |"
+    own = dict(zip(report.data.models, report.scores[0].per_model, strict=True))
+    table = words.split(head)[1].split("\n\n")[0].splitlines()[2:]
+    used = dict(zip(own, report.used, strict=True))
+    assert [row.split(" | ")[0][2:] for row in table] == sorted(
+        own, key=lambda name: (-used[name], -own[name].accuracy.value)
+    )
+    busiest = own[table[0].split(" | ")[0][2:]]
+    assert f"| {max(report.used):.1%} | {busiest.predicted:.3f} | {busiest.accuracy.value:.3f} (" in table[0]
+    assert "most used" not in words
+    found = report.to_dict()
+    assert found["scores"][0]["per_model"][0]["ece"]["high"] == report.scores[0].per_model[0].ece.high
+    assert found["used"] == list(report.used)
+    first = report.scores[0]
+    many = replace(
+        report, used=report.used + (0.0,) * 12, scores=(replace(first, per_model=first.per_model + (busiest,) * 12),)
+    )
+    words = many.to_markdown()
+    assert f"The 12 most used of {len(own) + 12} models; report.json has all." in words
+    assert len(words.split(head)[1].split("\n\n")[0].splitlines()) == 2 + 12
+
+
 def test_what_has_no_value_is_told(report: Report) -> None:
     nothing = Estimate(float("nan"), float("nan"), float("nan"))
     first, *others = report.targets
@@ -113,8 +148,9 @@ def test_what_has_no_value_is_told(report: Report) -> None:
     own, *rest = report.methods
     gaps = replace(own, hull_area=Estimate(0.7, float("nan"), float("nan"), 0.2), aiq_code=Estimate(0.5, 0.4, 0.6, 0.004))
     text = replace(report, targets=(replace(first, error=nothing), *others), methods=(gaps, *rest)).to_markdown()
-    assert f"{own.target_error.value:.1%} (3 of 4 budgets)" in text
-    assert "(3 of 4 budgets)" not in report.to_markdown()
+    known = own.target_error
+    assert f"{known.value:.1%} ({known.low:.1%}–{known.high:.1%}), 3 of 4 budgets" in text
+    assert "3 of 4 budgets" not in report.to_markdown()
     refused = sum(found.undefined > 0.01 and not np.isnan(found.value) for found in estimates(report))
     assert f"{refused + 1} figures stand without an interval: more than 1% of the resamples have no value" in text
     assert "leave out the resamples without a value, up to" in text
@@ -304,26 +340,70 @@ def test_the_report_says_what_was_judged_and_what_each_method_is(
     assert words.index("- zero router:") < words.index("## Cost and accuracy")
 
 
-def test_long_names_of_models_end_inside_the_picture(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+def pictures(report: Report, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The figures that `draw` makes, as matplotlib holds them, by name."""
     drawn: list[Any] = []
     monkeypatch.setattr("omnirouter.evaluation.plots._png", lambda figure: drawn.append(figure) or b"")
+    names = list(draw(report))
+    return dict(zip(names, drawn, strict=True))
+
+
+def test_long_names_of_models_end_inside_the_picture(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
     long = tuple(replace(own, model=own.model.ljust(44, "x")) for own in report.singles)
-    draw(replace(report, singles=long, best_single=report.best_single.ljust(44, "x")))
-    axes = next(figure.axes[0] for figure in drawn if "cost per query" in figure.axes[0].get_xlabel())
+    axes = pictures(replace(report, singles=long, best_single=report.best_single.ljust(44, "x")), monkeypatch)["curve"].axes[
+        0
+    ]
     names = [text for text in axes.texts if text.get_text().endswith("x")]
     assert len(names) >= 2
-    assert {text.get_ha() for text in names} == {"left", "right"}
     for text in names:
         assert axes.bbox.x0 <= text.get_window_extent().x0 < text.get_window_extent().x1 <= axes.bbox.x1
 
 
+def test_names_cover_no_cross_and_are_nearest_to_their_own(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    hull = report.method("zero router")
+    crowd = []
+    for spend, accuracy in zip(hull.spend, hull.accuracy, strict=True):  # right where names would stand
+        for k, (x, y) in enumerate(zip(rng.uniform(1.02, 1.3, 6), rng.uniform(0.002, 0.02, 6), strict=True)):
+            cost, height = Estimate(spend * x, spend, spend), Estimate(accuracy - y, 0.0, 1.0)
+            crowd.append(replace(report.singles[0], model=f"crowd {k}", cost=cost, accuracy=height))
+    singles = (*report.singles, *crowd)
+    axes = pictures(replace(report, singles=singles), monkeypatch)["curve"].axes[0]
+    cross = axes.transData.transform([(own.cost.value, own.accuracy.value) for own in singles])
+    names = [own.model for own in singles]
+    assert len(axes.texts) >= len(hull.spend) - 1
+    assert axes.figure.dpi == DPI  # the text is as wide as in the file
+    for text in axes.texts:
+        (left, bottom), (right, top) = text.get_window_extent().get_points()
+        beside = np.maximum(np.maximum(left - cross[:, 0], cross[:, 0] - right), 0)
+        beyond = np.maximum(np.maximum(bottom - cross[:, 1], cross[:, 1] - top), 0)
+        away = np.hypot(beside, beyond)
+        assert names[away.argmin()] == text.get_text()
+        assert np.maximum(beside, beyond).min() > 3 * axes.figure.dpi / 72  # half of a cross
+
+
+def test_dots_of_the_calibration_are_whole_and_queries_are_counted_in_whole_numbers(
+    report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *others = report.scores
+    ends = np.array([0.0, 1.0])
+    diagram = replace(first.diagram, predicted=ends, observed=ends, count=np.array([5, 5]))
+    few = replace(report.capacity[0], caps=(1.0,) * len(report.singles), load=(1,) * len(report.singles))
+    drawn = pictures(replace(report, scores=(replace(first, diagram=diagram), *others), capacity=(few,)), monkeypatch)
+    axes = drawn["calibration"].axes[0]
+    drawn["calibration"].draw_without_rendering()
+    dots = axes.collections[0]
+    radius = np.sqrt(dots.get_sizes().max()) / 2 * drawn["calibration"].dpi / 72
+    for x, y in axes.transData.transform(dots.get_offsets()):
+        assert axes.bbox.x0 <= x - radius < x + radius <= axes.bbox.x1
+        assert axes.bbox.y0 <= y - radius < y + radius <= axes.bbox.y1
+    assert all(tick == round(tick) for tick in drawn["capacity"].axes[0].get_yticks())
+
+
 def test_models_of_equal_cost_are_told_apart_in_the_picture(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: list[Any] = []
-    monkeypatch.setattr("omnirouter.evaluation.plots._png", lambda figure: drawn.append(figure) or b"")
     best = next(own for own in report.singles if own.model == report.best_single)
     worse = replace(best, model="as dear, worse", accuracy=replace(best.accuracy, value=best.accuracy.value - 0.3))
-    draw(replace(report, singles=(*report.singles, worse)))
-    axes = next(figure.axes[0] for figure in drawn if "cost per query" in figure.axes[0].get_xlabel())
+    axes = pictures(replace(report, singles=(*report.singles, worse)), monkeypatch)["curve"].axes[0]
     assert best.model in [text.get_text() for text in axes.texts]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ from numpy.typing import NDArray
 from omnirouter.evaluation.bootstrap import Estimate, Resamples, estimate
 from omnirouter.evaluation.curves import accuracy_at, cost_to_reach, mean_height, reference_hull
 from omnirouter.evaluation.document import signed
+from omnirouter.evaluation.labels import place_labels
 from omnirouter.evaluation.measuring import Judge
+from omnirouter.evaluation.rendering import Table, to_html
 from omnirouter.evaluation.results import Difference
 from omnirouter.evaluation.scores import score
 from omnirouter.hull import upper_hull
-from omnirouter.predictor.calibration import BINS
+from omnirouter.predictor.calibration import BINS, expected_calibration_error
 
 Array = NDArray[np.float64]
 
@@ -141,7 +144,31 @@ def test_scores_are_their_definitions() -> None:
     assert found.ece.value == pytest.approx(error)
     assert found.diagram.count.sum() == seen.sum()
     own = found.per_model[1]
-    assert own.brier == pytest.approx(((p - acc)[seen[:, 1], 1] ** 2).mean())
+    mine = seen[:, 1]
+    assert own.brier.value == pytest.approx(((p - acc)[mine, 1] ** 2).mean())
+    assert (own.predicted, own.accuracy.value) == pytest.approx((p[mine, 1].mean(), acc[mine, 1].mean()))
+    assert own.ece.value == pytest.approx(expected_calibration_error(p[mine, 1], acc[mine, 1]))
+    for figure in (own.accuracy, own.log_loss, own.brier, own.ece):
+        assert figure.low < figure.value < figure.high
+    alone = score("p", ("b",), p[:, [1]], acc[:, [1]], Resamples(60, 20, seed=0))
+    assert (alone.log_loss, alone.ece) == (own.log_loss, own.ece)
+
+
+def test_a_model_that_was_not_observed_has_no_scores() -> None:
+    acc = np.column_stack([np.tile([0.0, 1.0], 10), np.full(20, np.nan)])
+    found = score("p", ("a", "b"), np.full((20, 2), 0.5), acc, Resamples(20, 10, seed=0))
+    assert np.isnan([found.per_model[1].predicted, *(figure.value for figure in found.per_model[1][2:])]).all()
+    assert found.per_model[0].ece.value == found.ece.value == 0.0
+
+
+def test_intervals_of_calibration_errors_hold_their_figure_and_cover() -> None:
+    """Calibrated predictions: every percentile of the resamples would lie above what most test splits show."""
+    rng = np.random.default_rng(0)
+    chances = [rng.random((150, 2)) for _ in range(100)]
+    found = [score("p", ("a", "b"), p, (rng.random(p.shape) < p) * 1.0, Resamples(150, 100, seed=1)).ece for p in chances]
+    expected = np.mean([own.value for own in found])
+    assert all(0 <= own.low <= own.value <= own.high for own in found)
+    assert 88 <= sum(own.low <= expected <= own.high for own in found) <= 99
 
 
 def test_a_certain_prediction_that_fails_has_a_finite_log_loss() -> None:
@@ -198,3 +225,30 @@ def test_differences_are_paired() -> None:
     found = judge.difference(curves[1], curves[0], 1.0).difference
     assert found.value == pytest.approx(0.01)
     assert found.high - found.low < 0.05
+
+
+def test_a_label_without_room_is_left_out_and_labels_do_not_overlap() -> None:
+    grid = np.array([(x, y) for x in range(100, 140, 6) for y in range(100, 140, 6)], dtype=np.float64)
+    middle, far = len(grid) // 2, len(grid)
+    points = np.concatenate([grid, [[300.0, 100.0], [320.0, 112.0]]])
+    boxes = place_labels(
+        points, [middle, far, far + 1], np.full((3, 2), [60.0, 11.0]), np.empty((0, 2)), np.array([0.0, 0.0, 400.0, 200.0])
+    )
+    assert boxes[0] is None
+    (left, bottom, right, top), (a, b, c, d) = (box.tolist() for box in boxes[1:] if box is not None)
+    assert right <= a or c <= left or top <= b or d <= bottom
+
+
+def test_labels_keep_clear_of_curves_where_they_can() -> None:
+    line = np.column_stack([np.linspace(100, 200, 50), np.full(50, 100.0)])  # right of the point
+    (box,) = place_labels(
+        np.array([[100.0, 100.0]]), [0], np.array([[60.0, 11.0]]), line, np.array([0.0, 0.0, 300.0, 200.0])
+    )
+    assert box is not None
+    assert not ((line >= box[:2]) & (line <= box[2:])).all(axis=1).any()
+
+
+def test_wide_tables_wrap_around_figures_with_their_intervals() -> None:
+    page = to_html([Table(("less", "at 10%"), (("best single (a long name)", "+1.7 (+0.3 to +3.2) ahead"),))], {})
+    assert '<td><span class="whole">+1.7 (+0.3 to +3.2)</span> ahead</td>' in page
+    assert not re.search(r"t[dh][^{}]*\{[^}]*nowrap", page)

@@ -84,19 +84,33 @@ class Resamples:
         return out
 
 
-def estimate(sampled: NDArray[np.float64]) -> Estimate:
+def estimate(sampled: NDArray[np.float64], *, distance: bool = False) -> Estimate:
     """Value and percentile interval of a figure that was computed in every resample.
 
     Parameters
     ----------
     sampled : (resamples + 1,) float64
         As from `Resamples`: the test split first. Infinities are kept in order; for NaN see `Estimate`.
+    distance : bool
+        Whether the figure is made of absolute values of means, such as a calibration error. Noise makes these larger, and a
+        resample has the noise of the split and its own: all its percentiles can lie above the value. So they are moved
+        down by as much as the mean of the resamples exceeds the value, and cut off at 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sampled = np.array([0.01, 0.01, 0.02, 0.03, 0.04])
+    >>> estimate(sampled).low, estimate(sampled, distance=True).low
+    (0.01, 0.0)
     """
     value, lacks = float(sampled[0]), np.isnan(sampled[1:])
     draws, undefined = sampled[1:][~lacks], float(lacks.mean())
     if np.isnan(value) or undefined > MOST_UNDEFINED:
         return Estimate(value, float("nan"), float("nan"), undefined)
     tail = (1 - LEVEL) / 2
-    low = np.quantile(draws, tail, method="lower")
-    high = np.quantile(draws, 1 - tail, method="higher")
-    return Estimate(value, float(low), float(high), undefined)
+    low = float(np.quantile(draws, tail, method="lower"))
+    high = float(np.quantile(draws, 1 - tail, method="higher"))
+    if distance:
+        excess = float(draws.mean()) - value
+        low, high = max(low - excess, 0.0), max(high - excess, 0.0)
+    return Estimate(value, low, high, undefined)

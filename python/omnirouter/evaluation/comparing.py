@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from omnirouter.record import Expectation
 from omnirouter.solution import Solution
 from omnirouter.solver import solve
 
-__all__ = ["FLOORS", "SHARES", "compare", "steps_of"]
+__all__ = ["FLOORS", "SHARES", "compare", "shares_of", "steps_of"]
 
 SHARES = (0.1, 0.25, 0.5, 1.0)
 """Of the best single model's cost: where curves are compared, and budgets asked for."""
@@ -37,6 +37,7 @@ CONFIDENCE = 0.9
 
 Array = NDArray[np.float64]
 Limit = Literal["budget", "min_accuracy"]
+Judged: TypeAlias = "tuple[Target, Array]"  # and its error in every resample
 
 
 def steps_of(n_forecasts: int, points: int) -> int:
@@ -84,10 +85,12 @@ def compare(
     subject = forecasts[0]
     budgets = [share * float(judge.best_cost[0]) for share in SHARES]
     curves: list[Curve] = []
-    targets: list[Target] = []
+    targets: list[Judged] = []
+    used: tuple[float, ...] = ()
     for own in forecasts:
         sweep = plans.solved(own.acc, own.cost, plans.budget_grid(own.acc, own.cost, points), done=done)
         curves.append(judge.curve(own.name, sweep, (own.acc, own.cost)))
+        used = used or shares_of(sweep, len(exam.models))
         targets += [
             _asked(judge, own, "budget", share, budget, None, done) for share, budget in zip(SHARES, budgets, strict=True)
         ]
@@ -131,9 +134,21 @@ def compare(
         "best_single": exam.models[judge.best],
         "methods": judge.methods(curves, SHARES, hindsight, _errors(targets)),
         "differences": tuple(differences),
-        "targets": tuple(targets),
+        "targets": tuple(target for target, _ in targets),
+        "used": used,
         "capacity": tuple(_capacity(name, caps, judge, subject, points, seed, done) for name, caps in scenarios),
     }
+
+
+def shares_of(plans: NDArray[np.int64], m: int) -> tuple[float, ...]:
+    """Share of the queries that each of m models gets, mean over plans of any shape.
+
+    Examples
+    --------
+    >>> shares_of(np.array([[0, 0], [0, 2]]), 3)
+    (0.75, 0.0, 0.25)
+    """
+    return tuple((np.bincount(plans.ravel(), minlength=m) / plans.size).tolist())
 
 
 def _asked(
@@ -144,7 +159,7 @@ def _asked(
     asked: float,
     confidence: float | None,
     done: Callable[[], None],
-) -> Target:
+) -> Judged:
     """A global plan for one limit, on predicted numbers or, with a confidence, on realised ones."""
     n = len(own.acc)
 
@@ -175,12 +190,12 @@ def _target(
     asked: float,
     confidence: float | None = None,
     expectation: Expectation | None = None,
-) -> Target:
-    """What a plan (n,) promised and what came of it; without a plan nothing is defined."""
+) -> Judged:
+    """What a plan (n,) promised and what came of it, with its error in every resample; without a plan nothing is defined."""
     nan = float("nan")
     if plan is None:
         nothing = (nan, nan, nan, nan, NOT_DEFINED, NOT_DEFINED, NOT_DEFINED, nan)
-        return Target(own.name, limit, share, confidence, asked, *nothing)
+        return Target(own.name, limit, share, confidence, asked, *nothing), np.full(len(judge.draws), nan)
     curve = judge.curve(own.name, plan[None].astype(np.int64), (own.acc, own.cost))
     assert curve.predicted_cost is not None
     assert curve.predicted_accuracy is not None
@@ -190,7 +205,7 @@ def _target(
         error, holds = ratio(curve.cost[:, 0], promise) - 1, curve.cost[1:, 0] <= asked
     else:
         error, holds = curve.accuracy[:, 0] - accuracy, curve.accuracy[1:, 0] >= asked
-    return Target(
+    target = Target(
         method=own.name,
         limit=limit,
         share=share,
@@ -205,17 +220,19 @@ def _target(
         error=estimate(error),
         kept=float(holds.mean()),
     )
+    return target, error
 
 
-def _errors(targets: list[Target]) -> dict[str, Estimate]:
-    """Mean absolute budget error of each method; intervals are those of the single targets."""
+def _errors(targets: list[Judged]) -> dict[str, Estimate]:
+    """Mean absolute budget error of each method, over the budgets that have a plan."""
     errors = {}
-    for name in dict.fromkeys(target.method for target in targets):
-        plain = [t for t in targets if t.method == name and t.limit == "budget" and t.confidence is None]
-        own = [abs(target.error.value) for target in plain]
-        known = [error for error in own if not np.isnan(error)]
-        mean = float(np.mean(known)) if known else float("nan")
-        errors[name] = Estimate(mean, float("nan"), float("nan"))
+    for name in dict.fromkeys(target.method for target, _ in targets):
+        own = [
+            np.abs(error)
+            for target, error in targets
+            if (target.method, target.limit, target.confidence) == (name, "budget", None) and not np.isnan(error[0])
+        ]
+        errors[name] = estimate(np.mean(own, axis=0), distance=True) if own else NOT_DEFINED
     return errors
 
 

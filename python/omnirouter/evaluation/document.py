@@ -16,7 +16,7 @@ from omnirouter.predictor.calibration import BINS
 if TYPE_CHECKING:
     from omnirouter.evaluation.report import Report
 
-__all__ = ["METHODS", "document", "interval", "money", "signed", "summary", "target_error"]
+__all__ = ["METHODS", "document", "interval", "money", "percentage", "signed", "summary", "target_error"]
 
 METHODS = {
     "router": "the given router, global solve",
@@ -30,6 +30,7 @@ METHODS = {
     "hindsight": "the best plans for somebody who knows the outcomes",
 }
 SINGLES_SHOWN = 15
+USED_SHOWN = 12
 
 
 def document(report: Report, captions: Mapping[str, str] | None = None, missing: str = "") -> list[Block]:
@@ -146,7 +147,7 @@ def _curves(report: Report) -> Iterator[Block]:
     for method in report.methods:
         figures = (method.aiq_code, method.aiq_paper, method.hull_area, method.gap_to_hindsight)
         figures_shown = (interval(value) for value in figures)
-        rows.append((method.name, _share(method.cost_to_match), *figures_shown, target_error(report, method)))
+        rows.append((method.name, percentage(method.cost_to_match), *figures_shown, target_error(report, method)))
     yield Table(("method", *columns), tuple(rows), strong)
 
 
@@ -156,7 +157,8 @@ def target_error(report: Report, method: Method) -> str:
         return "–"
     errors = [t.error.value for t in report.targets if (t.method, t.limit, t.confidence) == (method.name, "budget", None)]
     known = sum(not math.isnan(error) for error in errors)
-    return f"{method.target_error.value:.1%}" + (f" ({known} of {len(errors)} budgets)" if known < len(errors) else "")
+    words = interval(method.target_error, lambda value: f"{value:.1%}")
+    return words + (f", {known} of {len(errors)} budgets" if known < len(errors) else "")
 
 
 def _scores(report: Report) -> Iterator[Block]:
@@ -168,6 +170,25 @@ def _scores(report: Report) -> Iterator[Block]:
     ]
     columns = ("log-loss", f"less that of {report.subject}", "Brier score", f"calibration error ({BINS} bins)")
     yield Table(("predictor", *columns), tuple(rows), strong=(0,))
+    yield from _by_model(report)
+
+
+def _by_model(report: Report) -> Iterator[Block]:
+    pairs = zip(report.used, report.scores[0].per_model, strict=True)
+    # Of models that are used as much, such as not at all, the more accurate first.
+    ranked = sorted(pairs, key=lambda pair: (pair[0], np.nan_to_num(pair[1].accuracy.value)), reverse=True)
+    where = "mean over the plans of its curve" if report.methods else "each going to the most accurate by prediction"
+    cut = f" The {USED_SHOWN} most used of {len(ranked)} models; report.json has all." if len(ranked) > USED_SHOWN else ""
+    yield Paragraph(
+        f"The same by model, for {report.subject}; predicted and realised accuracy over all observed test queries, "
+        f"wherever they are sent. Used: share of the queries that go to the model, {where}.{cut}"
+    )
+    columns = ("used", "predicted accuracy", "realised accuracy", "log-loss", f"calibration error ({BINS} bins)")
+    rows = []
+    for used, own in ranked[:USED_SHOWN]:
+        found = (interval(figure) for figure in (own.accuracy, own.log_loss, own.ece))
+        rows.append((own.model, f"{used:.1%}", _known(own.predicted, _decimals), *found))
+    yield Table(("model", *columns), tuple(rows))
 
 
 def _targets(report: Report) -> Iterator[Block]:
@@ -247,7 +268,7 @@ def _definitions(report: Report) -> Iterator[Block]:
         "log-loss: mean of -(a log p + (1 - a) log(1 - p)) over observed pairs of query and model, p clipped to [1e-6, 1 "
         "- 1e-6]; Brier score: mean of (p - a)².",
         f"calibration error: {BINS} bins of equal width in the prediction; mean distance of predicted and observed mean, "
-        "by pairs.",
+        "by pairs. Its interval is that of the resamples, moved by their mean's distance from the figure: noise raises it.",
     )
     if not report.methods:
         yield Items(losses)
@@ -266,7 +287,7 @@ def _definitions(report: Report) -> Iterator[Block]:
             "AIQ, paper: the same area divided by the distance from the first point to that largest cost.",
             "gap to hindsight: hull area of hindsight less that of the method.",
             "target error: mean over the budgets, those that have no plan left out, of the absolute relative error of the "
-            "spend.",
+            "spend; its interval as that of the calibration error.",
             *losses,
         )
     )
@@ -331,7 +352,15 @@ def _decimals(value: float) -> str:
     return f"{value:.3f}"
 
 
-def _share(estimate: Estimate) -> str:
+def percentage(estimate: Estimate) -> str:
+    """A figure with its interval in per cent, without a sign.
+
+    Examples
+    --------
+    >>> percentage(Estimate(0.7, 0.08, float("inf")))
+    '70% (8%–∞)'
+    """
+
     def word(value: float) -> str:
         return "∞" if math.isinf(value) else f"{value:.0%}"
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from omnirouter.checks import whole
 from omnirouter.evaluation.bootstrap import NOT_DEFINED, Resamples, estimate
-from omnirouter.evaluation.comparing import compare, steps_of
+from omnirouter.evaluation.comparing import compare, shares_of, steps_of
 from omnirouter.evaluation.encoding import RememberingEncoder
 from omnirouter.evaluation.exam import Exam, set_exam
 from omnirouter.evaluation.fitting import KINDS, Fitting, Forecast, Sample, forecast
@@ -230,6 +230,7 @@ def _without_cost(
         singles=_singles(exam, draws),
         best_single=exam.models[best],
         scores=tuple(scores),
+        used=shares_of(forecasts[0].acc.argmax(axis=1), len(exam.models)),
         argmax=tuple(argmax),
         differences=tuple(differences),
     )

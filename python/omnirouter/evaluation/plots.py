@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnirouter.evaluation.document import money
+from omnirouter.evaluation.labels import place_labels
 from omnirouter.evaluation.results import Method, Target
 from omnirouter.extras import require
 
@@ -50,7 +51,8 @@ WORDS = {
 }
 DPI = 150
 SHIFT = 0.003  # of accuracy, so that two marks for one floor do not hide each other
-CHARACTER = 6.0  # width of one in a model's name, in pixels at the figure's own 100 per inch
+LINE_STEP = 6.0  # pixels between points of a curve that names of models keep clear of
+EDGE = 0.045  # of accuracy, beyond 0 and 1
 BARS = 14  # models in a picture of capacities
 
 
@@ -92,7 +94,7 @@ def _looks(report: Report) -> dict[str, dict[str, Any]]:
 
 
 def _curve(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
-    figure = make(figsize=(10.2, 5.4), layout="constrained")
+    figure = make(figsize=(10.2, 5.4), dpi=DPI, layout="constrained")  # text is as wide as measured at this DPI only
     axes = figure.subplots()
     looks = _looks(report)
     for method in report.methods:
@@ -132,7 +134,7 @@ def _curve(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
     _name_singles(axes, report)
     words = (
         "Realised accuracy against realised cost per query. Crosses: single models, named where they are on the hull "
-        f"that random mixes reach (zero router). Dots: {report.subject} at "
+        f"that random mixes reach (zero router) and there is room. Dots: {report.subject} at "
         f"{', '.join(f'{share:.0%}' for share in report.shares)} of the "
         f"cost of the best single model, {report.best_single}. Single models far below the curves are not shown."
     )
@@ -152,20 +154,42 @@ def _drawn(method: Method, dearest: float) -> tuple[NDArray[np.float64], NDArray
 
 
 def _name_singles(axes: Any, report: Report) -> None:
-    """Names of the single models on the hull, below and right of their points (or left), none upon another."""
-    hull = report.method("zero router")
+    """Names of the single models on the hull beside their crosses, as many as there is room for."""
+    spends = report.method("zero router").spend
     # Of models that cost the same, the most accurate is on the hull.
-    named = {own.cost.value: own.model for own in sorted(report.singles, key=lambda own: own.accuracy.value)}
-    height = 11.0  # of a line, in pixels at the figure's own 100 per inch
-    lowest = np.inf
-    for spend, accuracy in sorted(zip(hull.spend, hull.accuracy, strict=True), reverse=True):
-        x, y = axes.transData.transform((spend, accuracy))
-        lowest = min(y - 5.0, lowest - height)
-        fits = x + 7.0 + CHARACTER * len(named[spend]) < axes.bbox.x1
-        at = axes.transData.inverted().transform((x + (7.0 if fits else -7.0), lowest))
-        box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6}
-        side = "left" if fits else "right"
-        axes.text(*at, named[spend], fontsize=7.5, ha=side, va="top", clip_on=True, bbox=box, zorder=2.5)
+    at_cost = {own.cost.value: own for own in sorted(report.singles, key=lambda own: own.accuracy.value)}
+    named = [at_cost[spend] for spend in spends]
+    others = [own for own in report.singles if own not in named]
+    points = axes.transData.transform([(own.cost.value, own.accuracy.value) for own in (*named, *others)])
+    seen = axes.bbox.y0 <= points[:, 1]
+    seen[: len(named)] = True
+    box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6}
+    texts = [
+        axes.text(own.cost.value, own.accuracy.value, own.model, fontsize=7.5, va="bottom", bbox=box, zorder=4.5)
+        for own in named
+    ]
+    sizes = np.array([text.get_window_extent().size for text in texts])
+    lengths = (points[seen], sizes, _drawn_points(axes), np.array(axes.bbox.extents))
+    points, sizes, lines, frame = (length * (72 / DPI) for length in lengths)
+    boxes = place_labels(points, range(len(texts)), sizes, lines, frame)
+    for text, place in zip(texts, boxes, strict=True):
+        if place is None:
+            text.remove()
+        else:
+            text.set_position(axes.transData.inverted().transform(place[:2] * (DPI / 72)))
+
+
+def _drawn_points(axes: Any) -> NDArray[np.float64]:
+    """Points along the lines and intervals of a picture, in pixels, close enough that none passes a label unseen."""
+    curves = [line.get_xydata() for line in axes.lines if line.get_linestyle() != "None"]
+    curves += [segment for bars in axes.collections for segment in bars.get_segments()]
+    found = []
+    for curve in curves:
+        x, y = axes.transData.transform(curve).T
+        along = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
+        at = np.arange(0.0, along[-1], LINE_STEP)
+        found.append(np.column_stack([np.interp(at, along, x), np.interp(at, along, y)]))
+    return np.concatenate(found)
 
 
 def _calibration(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
@@ -183,8 +207,8 @@ def _calibration(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
         axes.scatter(found.predicted[some], found.observed[some], s=size, color=color, alpha=0.75, zorder=3)
         axes.set_title(f"{own.predictor}: error {own.ece.value:.3f}", fontsize=10)
         axes.set_xlabel("predicted accuracy")
-        axes.set_xlim(0, 1)
-        axes.set_ylim(0, 1)
+        axes.set_xlim(-EDGE, 1 + EDGE)  # whole dots at 0 and 1
+        axes.set_ylim(-EDGE, 1 + EDGE)
         axes.set_aspect("equal")
         axes.grid(alpha=0.25)
     panels[0].set_ylabel("observed accuracy")
@@ -263,6 +287,7 @@ def _capacity(report: Report, make: Callable[..., Any]) -> tuple[bytes, str]:
             if scenario.prices[j] > 0:
                 axes.text(x, caps[j] + 0.02 * top, f"{scenario.prices[j]:.2g}", ha="center", fontsize=8, color=RED)
         axes.set_ylim(0, 1.15 * top)
+        axes.yaxis.get_major_locator().set_params(integer=True)
         axes.set_xticks(place, [report.data.models[j] for j in shown], rotation=28, ha="right", fontsize=8)
         axes.set_ylabel("queries")
         axes.set_title(f"{scenario.name[0].upper()}{scenario.name[1:]}", fontsize=10)

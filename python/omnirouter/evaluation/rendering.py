@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -50,6 +51,8 @@ class Figure:
     caption: str
 
 
+WITH_INTERVAL = re.compile(r"[-+\d.∞%]+ \([^()]*\)")
+
 Block: TypeAlias = "Heading | Paragraph | Items | Table | Figure"
 
 STYLE = """
@@ -59,9 +62,10 @@ h1 { font-size: 1.7rem; margin-bottom: .4rem; } h2 { font-size: 1.25rem; margin-
 h3 { font-size: 1.05rem; margin-top: 1.6rem; }
 .wide { overflow-x: auto; }
 table { font-size: .86rem; border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .8rem 0; }
-th, td { padding: .25rem .5rem; text-align: right; border-bottom: 1px solid #e4e4e4; white-space: nowrap; }
-th { text-align: right; vertical-align: bottom; border-bottom: 2px solid #999; white-space: normal; }
+th, td { padding: .25rem .5rem; text-align: right; border-bottom: 1px solid #e4e4e4; }
+th { vertical-align: bottom; border-bottom: 2px solid #999; }
 th:first-child, td:first-child { text-align: left; }
+.whole { white-space: nowrap; }
 tr.strong td { font-weight: 600; background: #f2f7fb; }
 figure { margin: 1.2rem 0; } img { max-width: min(100%, 60rem); height: auto; }
 figcaption { color: #555; font-size: .9rem; max-width: 52rem; }
@@ -136,6 +140,11 @@ def _html(block: Block, pictures: Mapping[str, bytes]) -> str:
     head = "".join(f"<th>{html.escape(column)}</th>" for column in block.columns)
     lines = [f"<tr>{head}</tr>"]
     for i, row in enumerate(block.rows):
-        cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
+        cells = "".join(f"<td>{_unbroken(html.escape(cell))}</td>" for cell in row)
         lines.append(f'<tr class="strong">{cells}</tr>' if i in block.strong else f"<tr>{cells}</tr>")
     return '<div class="wide"><table>\n' + "\n".join(lines) + "\n</table></div>"
+
+
+def _unbroken(cell: str) -> str:
+    """A cell whose figures stay on one line with their intervals, so that a wide table wraps elsewhere."""
+    return WITH_INTERVAL.sub(lambda found: f'<span class="whole">{found[0]}</span>', cell)

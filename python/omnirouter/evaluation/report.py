@@ -19,7 +19,7 @@ from omnirouter.folder import write_folder
 __all__ = ["REPORT", "Report"]
 
 REPORT = "report.json"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,9 @@ class Report:
         The subject against each rival at the same spend, paired; without costs, against the best single model.
     targets : tuple of Target
     capacity : tuple of Capacity
+    used : tuple of float
+        Share of the judged queries that each model gets, mean over the plans of the subject's curve; without costs, where
+        every query goes to the model that the subject predicts to be the most accurate.
     argmax : tuple of (name, Estimate)
         Without costs: accuracy of the most accurate model by each predictor, and by hindsight.
     """
@@ -62,6 +65,7 @@ class Report:
     differences: tuple[Difference, ...] = ()
     targets: tuple[Target, ...] = ()
     capacity: tuple[Capacity, ...] = ()
+    used: tuple[float, ...] = ()
     argmax: tuple[tuple[str, Estimate], ...] = ()
 
     def method(self, name: str) -> Method:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnirouter.evaluation.bootstrap import Estimate, Resamples, estimate
-from omnirouter.predictor.calibration import BINS, bin_numbers, expected_calibration_error
+from omnirouter.evaluation.curves import ratio
+from omnirouter.predictor.calibration import BINS, bin_numbers
 from omnirouter.predictor.chances import log_losses
 
 __all__ = ["Diagram", "ModelScores", "Scores", "score"]
@@ -33,12 +34,17 @@ class Diagram:
 
 
 class ModelScores(NamedTuple):
-    """Scores of one model's column; NaN where it was not observed."""
+    """As `Scores`, over the observed pairs of one model; NaN where it was not observed.
+
+    ``predicted`` is the mean predicted accuracy, ``accuracy`` the mean that was observed.
+    """
 
     model: str
-    log_loss: float
-    brier: float
-    ece: float
+    predicted: float
+    accuracy: Estimate
+    log_loss: Estimate
+    brier: Estimate
+    ece: Estimate
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +63,7 @@ class Scores:
     less_subject : Estimate
         Its log-loss less that of the predictor in question, paired query by query; positive where it is worse.
     per_model : tuple of ModelScores
-        Of each model alone, without intervals.
+        Of each model alone.
     diagram : Diagram
     """
 
@@ -96,36 +102,56 @@ def score(
         What the predictor in question predicts; default: this one is it.
     """
     seen = ~np.isnan(acc)
-    truth = np.where(seen, acc, 0.0)
     loss = log_losses(predicted, acc)
     less = loss - log_losses(predicted if subject is None else subject, acc)
-    square = np.where(seen, (predicted - truth) ** 2, 0.0)
-    per_model = []
-    for j, model in enumerate(models):
-        mine = seen[:, j]
-        if not mine.any():
-            per_model.append(ModelScores(model, float("nan"), float("nan"), float("nan")))
-            continue
-        ece = expected_calibration_error(predicted[mine, j], acc[mine, j])
-        per_model.append(ModelScores(model, float(loss[mine, j].mean()), float(square[mine, j].mean()), ece))
-    # Sums over the pairs of each query; a resample then needs sums of queries only.
-    n = len(acc)
-    columns = [loss.sum(axis=1), square.sum(axis=1), less.sum(axis=1), seen.sum(axis=1).astype(np.float64)]
-    bins = bin_numbers(predicted)
-    query = np.repeat(np.arange(n), seen.sum(axis=1))
-    cell = query * BINS + bins[seen]
-    off = np.bincount(cell, (predicted - truth)[seen], minlength=n * BINS).reshape(n, BINS)
-    sampled = draws.means(np.column_stack([*columns, off]))
-    pairs = sampled[:, 3]
+    pooled = _sampled(predicted, acc, loss, draws)
+    every = [_sampled(predicted[:, [j]], acc[:, [j]], loss[:, [j]], draws) for j in range(len(models))]
     return Scores(
         predictor,
-        log_loss=estimate(sampled[:, 0] / pairs),
-        brier=estimate(sampled[:, 1] / pairs),
-        ece=estimate(np.abs(sampled[:, 4:]).sum(axis=1) / pairs),
-        less_subject=estimate(sampled[:, 2] / pairs),
-        per_model=tuple(per_model),
-        diagram=_diagram(bins[seen], predicted[seen], acc[seen]),
+        log_loss=estimate(pooled.log_loss),
+        brier=estimate(pooled.brier),
+        ece=estimate(pooled.ece, distance=True),
+        less_subject=estimate(ratio(draws.means(less.sum(axis=1)[:, None])[:, 0], pooled.pairs)),
+        per_model=tuple(
+            ModelScores(
+                model,
+                predicted=float(own.predicted[0]),
+                accuracy=estimate(own.accuracy),
+                log_loss=estimate(own.log_loss),
+                brier=estimate(own.brier),
+                ece=estimate(own.ece, distance=True),
+            )
+            for model, own in zip(models, every, strict=True)
+        ),
+        diagram=_diagram(bin_numbers(predicted)[seen], predicted[seen], acc[seen]),
     )
+
+
+class _Sampled(NamedTuple):
+    """Figures of some pairs in each of R resamples, (R,); pairs: how many of them a query has on average."""
+
+    pairs: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    log_loss: NDArray[np.float64]
+    brier: NDArray[np.float64]
+    ece: NDArray[np.float64]
+
+
+def _sampled(
+    predicted: NDArray[np.float64], acc: NDArray[np.float64], loss: NDArray[np.float64], draws: Resamples
+) -> _Sampled:
+    """Figures of the observed pairs of a matrix; `loss` is 0 where nothing was observed."""
+    n = len(acc)
+    seen = ~np.isnan(acc)
+    truth, guess = np.where(seen, acc, 0.0), np.where(seen, predicted, 0.0)
+    # Sums over the pairs of each query; a resample then needs sums of queries only.
+    columns = [part.sum(axis=1) for part in (seen.astype(np.float64), guess, truth, loss, (guess - truth) ** 2)]
+    cell = np.repeat(np.arange(n), seen.sum(axis=1)) * BINS + bin_numbers(predicted)[seen]
+    off = np.bincount(cell, (guess - truth)[seen], minlength=n * BINS).reshape(n, BINS)
+    sampled = draws.means(np.column_stack([*columns, off]))
+    pairs, distance = sampled[:, 0], np.abs(sampled[:, len(columns) :]).sum(axis=1)
+    return _Sampled(pairs, *(ratio(sums, pairs) for sums in (*sampled.T[1 : len(columns)], distance)))
 
 
 def _diagram(bins: NDArray[np.int64], predicted: NDArray[np.float64], acc: NDArray[np.float64]) -> Diagram:
