@@ -147,6 +147,41 @@ def test_npy_files_of_another_kind_are_refused(tmp_path: Path) -> None:
             ChunkedOracle.from_npy(good, path)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"acc \(.*bad\.npy\) is empty, expected a .npy file of numbers"),
+        (b"acc,cost\n", r"acc \(.*bad\.npy\) is not a .npy file of numbers: it starts with b'acc,co', expected"),
+        (b"PK\x03\x04 and more", r"acc \(.*bad\.npy\) holds several arrays"),
+        (b"\x93NUMPY\x01\x00", r"acc \(.*bad\.npy\) is not a .npy file of numbers: EOF"),
+        (b"\x93NUMPY\x01\x00\xff\xff" + b" " * 65535, r"acc \(.*bad\.npy\) is not .*may not be safe to load securely\.$"),
+        (np.ones((3, 2)), r"acc \(.*bad\.npy\) is not a .npy file of numbers: mmap length"),
+        (np.array([[None, 1]]), r"acc \(.*bad\.npy\) is not a .npy file of numbers: .*Python objects"),
+    ],
+)
+def test_what_is_no_npy_file_is_named(tmp_path: Path, content: Any, message: str) -> None:
+    path = tmp_path / "bad.npy"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        np.save(path, content)
+        path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(ValueError, match=message):
+        ChunkedOracle.from_npy(path, path)
+
+
+def test_arguments_about_npy_files_are_checked(tmp_path: Path) -> None:
+    good = tmp_path / "good.npy"
+    np.save(good, np.zeros((3, 2)))
+    files: Any = (3, good)
+    with pytest.raises(TypeError, match="acc is 3, expected a path"):
+        ChunkedOracle.from_npy(*files)
+    rows: Any
+    for rows, message in [("x", "'x'"), (1.5, "1.5"), (True, "True"), (0, "0")]:
+        with pytest.raises((TypeError, ValueError), match=f"chunk_rows is {message}, expected a whole number >= 1"):
+            ChunkedOracle.from_npy(good, good, chunk_rows=rows)
+
+
 def test_a_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "acc.npy", np.zeros((1_000, 2)))
     np.save(tmp_path / "cost.npy", np.zeros((1_000, 2)))

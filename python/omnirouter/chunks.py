@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from omnirouter.checks import as_path, whole
 from omnirouter.extras import require
+from omnirouter.npy import read_array
 
 __all__ = ["ArrowChunks", "NpyChunks"]
 
@@ -25,14 +27,13 @@ class NpyChunks:
     """
 
     def __init__(self, acc: str | Path, cost: str | Path, chunk_rows: int | None) -> None:
-        self._files = (_NpyFile("acc", Path(acc)), _NpyFile("cost", Path(cost)))
+        self._files = (_NpyFile("acc", as_path("acc", acc)), _NpyFile("cost", as_path("cost", cost)))
         self.shape = self._files[0].shape
         if self._files[1].shape != self.shape:
             raise ValueError(f"cost has shape {self._files[1].shape}, expected {self.shape} as acc has")
         row_bytes = sum(file.dtype.itemsize for file in self._files) * self.shape[1]
-        if chunk_rows is not None and chunk_rows < 1:
-            raise ValueError(f"chunk_rows is {chunk_rows}, expected at least 1")
-        self._rows = chunk_rows or max(1, _CHUNK_BYTES // max(row_bytes, 1))
+        fitting = max(1, _CHUNK_BYTES // max(row_bytes, 1))
+        self._rows = fitting if chunk_rows is None else whole("chunk_rows", chunk_rows, 1)
 
     def __iter__(self) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
         """Read from the first row."""
@@ -54,7 +55,7 @@ class _NpyFile:
     """The header of a .npy file."""
 
     def __init__(self, name: str, path: Path) -> None:
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        mapped = read_array(path, name)
         if not isinstance(mapped, np.memmap) or mapped.ndim != 2:
             raise ValueError(f"{name} ({path}) has shape {getattr(mapped, 'shape', None)}, expected (n_queries, n_models)")
         if mapped.dtype not in (np.float32, np.float64) or not mapped.dtype.isnative or not mapped.flags.c_contiguous:
