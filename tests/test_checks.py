@@ -40,6 +40,13 @@ LIMIT: Any = True
         (lambda: Router.load(None), "folder is None, expected a path"),  # type: ignore[arg-type]
         (lambda: Router.load("x", threads="a"), "threads is 'a', expected 0"),  # type: ignore[arg-type]
         (lambda: Encoder.load(3), "encoder is 3, expected a path"),  # type: ignore[arg-type]
+        (lambda: omnirouter.price_ranges(3), "solution is int, expected Solution"),  # type: ignore[arg-type]
+        (lambda: omnirouter.price_ranges(SOLUTION, tolerance="x"), "tolerance is 'x', expected a number >= 0"),  # type: ignore[arg-type]
+        (lambda: omnirouter.price_ranges(SOLUTION, tolerance=None), "tolerance is None, expected a number"),  # type: ignore[arg-type]
+        (lambda: omnirouter.price_ranges(SOLUTION, tolerance=True), "tolerance is True, expected a number"),
+        (lambda: omnirouter.verify(SOLUTION.problem, SOLUTION, effort=1.5), "effort is 1.5, expected a whole number >= 0"),  # type: ignore[arg-type]
+        (lambda: omnirouter.verify(SOLUTION.problem, SOLUTION, effort=True), "effort is True, expected a whole number >= 0"),
+        (lambda: omnirouter.verify(SOLUTION.problem, SOLUTION, effort=None), "effort is None, expected a whole number"),  # type: ignore[arg-type]
         (lambda: SOLUTION.explain("x"), "i is 'x', expected the number of a query, 0 to 1"),
         (lambda: SOLUTION.explain(True), "i is True, expected the number of a query"),
         (lambda: Problem(ACC, COST, budget=LIMIT), "budget is True, expected an amount of money"),
