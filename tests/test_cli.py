@@ -183,6 +183,8 @@ def test_a_cap_in_conflict_names_its_model(folder: Path, capsys: pytest.CaptureF
         (["add-model", "ROUTER", "HISTORY", "-o", "r"], "the router knows every model of the outcomes"),
         (["add-model", "ROUTER", "HISTORY", "-o", "r", "--model", "x"], "--model is 'x', expected one of"),
         (["add-model", "ROUTER", "HISTORY", "-o", "r", "--pool", "a", "--prices", "b"], "both given"),
+        (["export-encoder", "m", "FOLDER"], "omnirouter: error: out is /"),
+        (["finetune-encoder", "HISTORY", "m", "nowhere/o"], "omnirouter: error: out is nowhere/o, but the folder"),
         (["demo", "--out", "FOLDER"], "with other files in it"),
         (["frontier", "ACC", "COST", "--points", "1"], "points is 1"),
         (["frontier", "ACC", "COST", "-o", "/proc/curve.json"], "/proc/curve.json: "),

@@ -244,7 +244,7 @@ def evaluate(arguments: argparse.Namespace) -> bool:
 
 def export_encoder(arguments: argparse.Namespace) -> bool:
     """``omnirouter export-encoder``."""
-    check_replaced(arguments.out, EXPORT_FILE)
+    check_replaced(arguments.out, EXPORT_FILE, "out")
     with report.progress("exporting", quiet=arguments.json) as progress:
         made = export(arguments.model, arguments.out, int8=arguments.int8, progress=progress)
     print(json.dumps(made.to_dict()) if arguments.json else made.in_words())
@@ -253,7 +253,7 @@ def export_encoder(arguments: argparse.Namespace) -> bool:
 
 def finetune_encoder(arguments: argparse.Namespace) -> bool:
     """``omnirouter finetune-encoder``."""
-    check_replaced(arguments.out, EXPORT_FILE)
+    check_replaced(arguments.out, EXPORT_FILE, "out")
     outcomes = Outcomes.read(arguments.history)
     if arguments.split is not None:
         outcomes = outcomes.select(split=arguments.split)
