@@ -11,17 +11,33 @@ import numpy as np
 import pytest
 
 import omnirouter
-from omnirouter import Outcomes, Pool, Problem, Resource, Router, evaluate, frontier
+from omnirouter import (
+    Column,
+    Outcomes,
+    Pool,
+    Problem,
+    Resource,
+    Router,
+    evaluate,
+    export_encoder,
+    finetune_encoder,
+    frontier,
+)
 from omnirouter.cli import main
 from omnirouter.demo import simulate
 from omnirouter.errors import RouterError
 from omnirouter.predictor import Encoder
 
 HISTORY: Any = simulate(30, seed=0)
+ROUTER: Any = Router.fit(HISTORY, predictor="knn")
 ACC = np.array([[0.9, 0.5], [0.8, 0.7]])
 COST = np.array([[3.0, 1.0], [3.0, 1.0]])
 SOLUTION: Any = omnirouter.solve(ACC, COST, budget=4.0)
 LIMIT: Any = True
+
+
+def with_cost(cost: Any) -> Outcomes:
+    return Outcomes(["a", "b", "c"], ["small", "large"], np.ones((3, 2)), cost=cost)
 
 
 @pytest.mark.parametrize(
@@ -38,8 +54,38 @@ LIMIT: Any = True
         (lambda: Pool.read(3), "path is 3, expected a path"),  # type: ignore[arg-type]
         (lambda: Pool(3), "models is 3, expected some of Model"),  # type: ignore[arg-type]
         (lambda: Router.load(None), "folder is None, expected a path"),  # type: ignore[arg-type]
+        (lambda: Router(3), "predictor is int, expected a fitted LearnedPredictor"),  # type: ignore[arg-type]
+        (lambda: Router(ROUTER.predictor, 3), "pool is int, expected Pool"),  # type: ignore[arg-type]
+        (lambda: Router(ROUTER.predictor, None, 3), "reliability is int, expected Reliability"),  # type: ignore[arg-type]
+        (lambda: Router(ROUTER.predictor, None, None, 3), "learned_from is int, expected an array of uint64"),  # type: ignore[arg-type]
+        (lambda: ROUTER.route(["a"], caps=3), "caps is 3, expected a mapping from models to numbers, or one number per"),
+        (lambda: ROUTER.route(["a"], caps="x"), "caps is 'x', expected a mapping from models to numbers"),
+        (lambda: HISTORY.write(3), "path is 3, expected a path"),
+        (lambda: evaluate(HISTORY, out=3), "out is 3, expected a path"),  # type: ignore[arg-type]
+        (lambda: evaluate(HISTORY, name=3), "name is 3, expected a text"),  # type: ignore[arg-type]
+        (lambda: frontier(ACC, COST, budgets=[3.0]).plot(3), "path is 3, expected a path"),  # type: ignore[arg-type]
+        (lambda: Pool.from_prices(3, "p.json"), "names is 3, expected a list of names"),  # type: ignore[arg-type]
+        (lambda: Column(3), "name is 3, expected the name of an array of the chunks"),  # type: ignore[arg-type]
+        (lambda: with_cost([["1", "2"]] * 3), "cost is not a matrix of numbers: it holds the text '1'"),
+        (lambda: with_cost([[1.0, "2"]] * 3), "cost is not a matrix of numbers: it holds the text"),
+        (lambda: with_cost(np.array([[1.0, b"2"]] * 3, dtype=object)), "cost is not a matrix of numbers: it holds the text"),
+        (lambda: finetune_encoder(3, "b", "o"), "outcomes is int, expected Outcomes"),  # type: ignore[arg-type]
+        (lambda: finetune_encoder(HISTORY, 3, "o"), "base is 3, expected a path"),  # type: ignore[arg-type]
+        (lambda: finetune_encoder(HISTORY, "b", 3), "out is 3, expected a path"),  # type: ignore[arg-type]
+        (lambda: finetune_encoder(HISTORY, "b", "o", learning_rate="x"), "learning_rate is 'x', expected a number between"),  # type: ignore[arg-type]
+        (lambda: finetune_encoder(HISTORY, "b", "o", seed="x"), "seed is 'x', expected a whole number >= 0"),  # type: ignore[arg-type]
+        (lambda: finetune_encoder(HISTORY, "b", "o", steps=1.5), "steps is 1.5, expected a whole number >= 1"),  # type: ignore[arg-type]
+        (lambda: export_encoder(3, "o"), "model is 3, expected a path"),  # type: ignore[arg-type]
+        (lambda: export_encoder("m", 3), "out is 3, expected a path"),  # type: ignore[arg-type]
         (lambda: Router.load("x", threads="a"), "threads is 'a', expected 0"),  # type: ignore[arg-type]
         (lambda: Encoder.load(3), "encoder is 3, expected a path"),  # type: ignore[arg-type]
+        (lambda: omnirouter.price_ranges(3), "solution is int, expected Solution"),  # type: ignore[arg-type]
+        (lambda: omnirouter.price_ranges(SOLUTION, tolerance="x"), "tolerance is 'x', expected a number >= 0"),  # type: ignore[arg-type]
+        (lambda: omnirouter.price_ranges(SOLUTION, tolerance=None), "tolerance is None, expected a number"),  # type: ignore[arg-type]
+        (lambda: omnirouter.price_ranges(SOLUTION, tolerance=True), "tolerance is True, expected a number"),
+        (lambda: omnirouter.verify(SOLUTION.problem, SOLUTION, effort=1.5), "effort is 1.5, expected a whole number >= 0"),  # type: ignore[arg-type]
+        (lambda: omnirouter.verify(SOLUTION.problem, SOLUTION, effort=True), "effort is True, expected a whole number >= 0"),
+        (lambda: omnirouter.verify(SOLUTION.problem, SOLUTION, effort=None), "effort is None, expected a whole number"),  # type: ignore[arg-type]
         (lambda: SOLUTION.explain("x"), "i is 'x', expected the number of a query, 0 to 1"),
         (lambda: SOLUTION.explain(True), "i is True, expected the number of a query"),
         (lambda: Problem(ACC, COST, budget=LIMIT), "budget is True, expected an amount of money"),
@@ -58,6 +104,10 @@ LIMIT: Any = True
 def test_what_is_of_the_wrong_kind_is_named(call: Callable[[], Any], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         call()
+
+
+def test_holes_may_be_none() -> None:
+    np.testing.assert_array_equal(with_cost([[1, None]] * 3).cost, [[1.0, np.nan]] * 3)
 
 
 def test_budgets_of_a_curve_are_numbers() -> None:

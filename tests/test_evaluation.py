@@ -302,6 +302,12 @@ def test_prompts_of_the_train_split_do_not_judge() -> None:
     assert found.data.judged == (split == "test").sum()
     assert found.notes[0].startswith("5 of ")
     assert "also in the train split" in found.notes[0]
+    train = outcomes.select(split="train")
+    leak = replace(train.take(np.r_[np.arange(20), np.arange(20)]), split=("train",) * 20 + ("test",) * 20)
+    with pytest.raises(
+        ValueError, match="the prompts of all 20 test queries are in the train split too, so nothing is left"
+    ):
+        evaluate(leak, predictors=["knn"])
 
 
 def test_a_handful_of_resamples_is_drawn_even_where_its_interval_misses_the_figure(tmp_path: Path) -> None:

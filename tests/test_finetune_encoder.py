@@ -74,8 +74,8 @@ def test_an_encoder_that_learned_nothing_is_not_written(base: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"steps": 0}, "steps is 0, expected a whole number of at least 1"),
-        ({"batch_size": 1}, "batch_size is 1, expected a whole number of at least 2"),
+        ({"steps": 0}, "steps is 0, expected a whole number >= 1"),
+        ({"batch_size": 1}, "batch_size is 1, expected a whole number >= 2"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0, expected a number between 0 and 1"),
         ({"batch_size": 250}, "have 300 prompts, 24. of them to train on"),
     ],

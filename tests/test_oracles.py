@@ -147,6 +147,41 @@ def test_npy_files_of_another_kind_are_refused(tmp_path: Path) -> None:
             ChunkedOracle.from_npy(good, path)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"acc \(.*bad\.npy\) is empty, expected a .npy file of numbers"),
+        (b"acc,cost\n", r"acc \(.*bad\.npy\) is not a .npy file of numbers: it starts with b'acc,co', expected"),
+        (b"PK\x03\x04 and more", r"acc \(.*bad\.npy\) holds several arrays"),
+        (b"\x93NUMPY\x01\x00", r"acc \(.*bad\.npy\) is not a .npy file of numbers: EOF"),
+        (b"\x93NUMPY\x01\x00\xff\xff" + b" " * 65535, r"acc \(.*bad\.npy\) is not .*may not be safe to load securely\.$"),
+        (np.ones((3, 2)), r"acc \(.*bad\.npy\) is not a .npy file of numbers: mmap length"),
+        (np.array([[None, 1]]), r"acc \(.*bad\.npy\) is not a .npy file of numbers: .*Python objects"),
+    ],
+)
+def test_what_is_no_npy_file_is_named(tmp_path: Path, content: Any, message: str) -> None:
+    path = tmp_path / "bad.npy"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        np.save(path, content)
+        path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(ValueError, match=message):
+        ChunkedOracle.from_npy(path, path)
+
+
+def test_arguments_about_npy_files_are_checked(tmp_path: Path) -> None:
+    good = tmp_path / "good.npy"
+    np.save(good, np.zeros((3, 2)))
+    files: Any = (3, good)
+    with pytest.raises(TypeError, match="acc is 3, expected a path"):
+        ChunkedOracle.from_npy(*files)
+    rows: Any
+    for rows, message in [("x", "'x'"), (1.5, "1.5"), (True, "True"), (0, "0")]:
+        with pytest.raises((TypeError, ValueError), match=f"chunk_rows is {message}, expected a whole number >= 1"):
+            ChunkedOracle.from_npy(good, good, chunk_rows=rows)
+
+
 def test_a_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "acc.npy", np.zeros((1_000, 2)))
     np.save(tmp_path / "cost.npy", np.zeros((1_000, 2)))
@@ -180,6 +215,36 @@ def test_parquet_files_and_record_batches(tmp_path: Path, lists: bool) -> None:
         oracle = ChunkedOracle.from_arrow(source, *names)
         resource = Resource("cost", limit, per=Column("tenant"), name="tenant")
         same(omnirouter.solve_oracle(oracle, resources=[resource]), dense)
+
+
+def test_what_is_no_source_of_arrow_is_refused(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    empty, cut, none = (tmp_path / f"{name}.parquet" for name in ("empty", "cut", "none"))
+    empty.write_bytes(b"")
+    table = arrow.table({"acc": [0.5] * 99, "cost": [1.0] * 99})
+    parquet.write_table(table, cut)
+    cut.write_bytes(cut.read_bytes()[:-20])
+    parquet.write_table(table.slice(0, 0), none)
+    source: Any
+    for source, message in [
+        (3, "source is int, expected a path, a sequence of paths, a pyarrow.Table or an iterable of pyarrow.RecordBatch"),
+        ([3], r"source\[0\] is int, expected a pyarrow.RecordBatch"),
+        ([], "source has no rows, expected at least one"),
+        (none, "source has no rows, expected at least one"),
+        (table.slice(0, 0), "source has no rows, expected at least one"),
+        (empty, r"source \(.*empty\.parquet\) is not a readable Parquet file: "),
+        ([cut], r"source \(.*cut\.parquet\) is not a readable Parquet file: "),
+        (table.select(["acc"]), r"source\[0\] has no column 'cost'; it has \['acc'\]"),
+    ]:
+        with pytest.raises((ValueError, TypeError), match=message):
+            omnirouter.solve_oracle(ChunkedOracle.from_arrow(source, ["acc"], ["cost"]), budget=99.0)
+    with pytest.raises(FileNotFoundError, match=r"gone\.parquet"):
+        ChunkedOracle.from_arrow(tmp_path / "gone.parquet", ["acc"], ["cost"])
+    names: Any
+    for names in (3, "acc", [], [3]):
+        with pytest.raises(TypeError, match=r"cost is .*, expected"):
+            ChunkedOracle.from_arrow(table, ["acc"], names)
 
 
 class Odd(Cut):
@@ -242,6 +307,42 @@ def test_what_cannot_be_read_again_is_refused() -> None:
         ChunkedOracle(3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="0 queries"):
         omnirouter.solve_oracle(ChunkedOracle([]), budget=1.0)
+
+
+@pytest.mark.parametrize("home", [ChunkedOracle, lambda chunks: ShardedOracle([chunks])])
+def test_the_first_chunk_says_how_many_models_there_are(home: Home) -> None:
+    acc, cost = np.full((4, 3), 0.5), np.ones((4, 3))
+    with pytest.raises(ValueError, match=r"chunk 1: acc has shape \(4, 2\), expected \(4, 3\)"):
+        omnirouter.solve_oracle(home([(acc, cost), (acc[:, :2], cost[:, :2])]), budget=9.0)
+
+
+def test_what_is_no_oracle_is_refused() -> None:
+    acc, cost = np.full((4, 3), 0.5), np.ones((4, 3))
+    oracle: Any
+    for oracle, came in [(3, "int"), (None, "NoneType"), ((acc, cost), "tuple"), (acc, "ndarray"), (ChunkedOracle, "type")]:
+        with pytest.raises(TypeError, match=f"oracle is {came}, expected a ChunkedOracle, ShardedOracle or another Oracle"):
+            omnirouter.solve_oracle(oracle, budget=1.0)
+    allowed: Any
+    for allowed, came in [(np.ones((4, 3), bool), "ndarray"), (3, "int"), ("no", "str"), (None, "NoneType")]:
+        with pytest.raises(TypeError, match=f"allowed is {came}, expected True or False: whether the chunks carry"):
+            omnirouter.solve_oracle(ChunkedOracle([(acc, cost)]), budget=9.0, allowed=allowed)
+    with pytest.raises(ValueError, match="chunks is empty, expected n_queries = 3 rows"):
+        omnirouter.solve_oracle(ChunkedOracle([], n_queries=3), budget=1.0)
+    rows: Any = "x"
+    with pytest.raises(TypeError, match="n_queries is 'x', expected a whole number >= 1"):
+        ChunkedOracle([(acc, cost)], n_queries=rows)
+
+
+def test_what_are_no_shards_is_refused() -> None:
+    shard = [(np.full((4, 3), 0.5), np.ones((4, 3)))]
+    shards: Any
+    for shards, came in [(None, "NoneType"), (3, "int"), ("ab", "str"), (iter([shard]), "list_iterator")]:
+        with pytest.raises(TypeError, match=f"shards is {came}, expected a sequence of iterables of chunks"):
+            ShardedOracle(shards)
+    threads: Any
+    for threads in ("x", -1, 1.5, None):
+        with pytest.raises((TypeError, ValueError), match=f"threads is {threads!r}, expected a whole number >= 0"):
+            ShardedOracle([shard], threads=threads)
 
 
 def test_arrays_of_all_queries_and_unknown_columns_are_refused() -> None:

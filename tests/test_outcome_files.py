@@ -235,6 +235,27 @@ def test_broken_file_is_named(content: bytes, message: str, tmp_path: Path) -> N
         Outcomes.read(tmp_path / "bad")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", b"3\n", "line 1 is int, expected a JSON object"),
+        ("a.jsonl", b"null\n", "line 1 is null, expected a JSON object"),
+        ("a.json", b"true", "line 1 is bool, expected a JSON object"),
+        ("a.csv.gz", b"prompt,acc:a\np,1\n", r"not a well-formed CSV file \(.*incorrect header check"),
+    ],
+)
+def test_what_is_no_table_is_named(name: str, content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    for read in (Outcomes.read, read_prompts):
+        with pytest.raises(OutcomesError, match=rf"{name}: {message}"):
+            read(tmp_path / name)
+
+
+def test_csv_by_another_name_is_a_table(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("prompt,acc:a\np,1\n")
+    assert Outcomes.read(tmp_path / "a.jsonl").prompts == ("p",)
+
+
 def test_parquet_column_types_that_are_not_text_or_numbers(tmp_path: Path) -> None:
     path = tmp_path / "bad"
     pq.write_table(pa.table({"prompt": pa.array([b"p"]), "acc:a": [1.0]}), path)

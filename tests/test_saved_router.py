@@ -168,7 +168,7 @@ def edit(saved: Path, **changes: Any) -> None:
 def test_a_folder_that_is_no_router_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RouterError, match=r"is not a router folder: it has no router\.json"):
         Router.load(tmp_path)
-    with pytest.raises(RouterError, match="nowhere is not a router folder"):
+    with pytest.raises(RouterError, match="nowhere does not exist, expected a router folder"):
         Router.load(tmp_path / "nowhere")
 
 

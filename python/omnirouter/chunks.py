@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from omnirouter.checks import as_path, whole
 from omnirouter.extras import require
+from omnirouter.npy import read_array
 
 __all__ = ["ArrowChunks", "NpyChunks"]
 
@@ -25,14 +28,13 @@ class NpyChunks:
     """
 
     def __init__(self, acc: str | Path, cost: str | Path, chunk_rows: int | None) -> None:
-        self._files = (_NpyFile("acc", Path(acc)), _NpyFile("cost", Path(cost)))
+        self._files = (_NpyFile("acc", as_path("acc", acc)), _NpyFile("cost", as_path("cost", cost)))
         self.shape = self._files[0].shape
         if self._files[1].shape != self.shape:
             raise ValueError(f"cost has shape {self._files[1].shape}, expected {self.shape} as acc has")
         row_bytes = sum(file.dtype.itemsize for file in self._files) * self.shape[1]
-        if chunk_rows is not None and chunk_rows < 1:
-            raise ValueError(f"chunk_rows is {chunk_rows}, expected at least 1")
-        self._rows = chunk_rows or max(1, _CHUNK_BYTES // max(row_bytes, 1))
+        fitting = max(1, _CHUNK_BYTES // max(row_bytes, 1))
+        self._rows = fitting if chunk_rows is None else whole("chunk_rows", chunk_rows, 1)
 
     def __iter__(self) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
         """Read from the first row."""
@@ -54,7 +56,7 @@ class _NpyFile:
     """The header of a .npy file."""
 
     def __init__(self, name: str, path: Path) -> None:
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        mapped = read_array(path, name)
         if not isinstance(mapped, np.memmap) or mapped.ndim != 2:
             raise ValueError(f"{name} ({path}) has shape {getattr(mapped, 'shape', None)}, expected (n_queries, n_models)")
         if mapped.dtype not in (np.float32, np.float64) or not mapped.dtype.isnative or not mapped.flags.c_contiguous:
@@ -84,13 +86,20 @@ class ArrowChunks:
     def __init__(self, source: Any, acc: Sequence[str], cost: Sequence[str], columns: Sequence[str] = ()) -> None:
         require("pyarrow", extra="predict")
         for name, names in (("acc", acc), ("cost", cost)):
-            if isinstance(names, str) or not names:
+            if isinstance(names, str) or not isinstance(names, Sequence) or not names:
                 raise TypeError(f"{name} is {names!r}, expected a sequence of column names")
+            if not all(isinstance(column, str) for column in names):
+                raise TypeError(f"{name} is {list(names)}, expected names of columns")
         if len(acc) != len(cost):
             raise ValueError(f"cost has {len(cost)} columns, expected {len(acc)} as acc has")
         if isinstance(source, Iterator):
             raise TypeError(
                 f"source is {type(source).__name__}, which can be read once; expected what can be iterated again"
+            )
+        if not (isinstance(source, str | Path | Iterable) or hasattr(source, "to_batches")):
+            raise TypeError(
+                f"source is {type(source).__name__}, expected a path, a sequence of paths, a pyarrow.Table or an iterable "
+                "of pyarrow.RecordBatch"
             )
         self._source, self._acc, self._cost, self._columns = source, list(acc), list(cost), list(columns)
 
@@ -104,13 +113,19 @@ class ArrowChunks:
         if paths is None:
             known: int | None = getattr(self._source, "num_rows", None)
             return known
-        parquet = require("pyarrow.parquet", extra="predict")
-        return int(sum(parquet.read_metadata(path).num_rows for path in paths))
+        n = 0
+        for path in paths:
+            with _parquet(path) as file:
+                n += file.metadata.num_rows
+        return n
 
     def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
         """Read from the first row."""
-        for batch in self._batches():
+        for at, batch in enumerate(self._batches()):
+            if not hasattr(batch, "num_rows"):
+                raise TypeError(f"source[{at}] is {type(batch).__name__}, expected a pyarrow.RecordBatch")
             if batch.num_rows:
+                self._check_columns(f"source[{at}]", batch.schema.names)
                 yield {
                     "acc": _matrix(batch, self._acc),
                     "cost": _matrix(batch, self._cost),
@@ -129,14 +144,33 @@ class ArrowChunks:
         if paths is None:
             yield from self._source.to_batches() if hasattr(self._source, "to_batches") else self._source
             return
-        parquet = require("pyarrow.parquet", extra="predict")
-        wanted = [*self._acc, *self._cost, *self._columns]
+        wanted = self._wanted()
         for path in paths:
-            with parquet.ParquetFile(path) as file:
-                missing = [name for name in wanted if name not in file.schema_arrow.names]
-                if missing:
-                    raise ValueError(f"{path} has no column {missing[0]!r}; it has {file.schema_arrow.names}")
+            with _parquet(path) as file:
+                self._check_columns(f"{path}", file.schema_arrow.names)
                 yield from file.iter_batches(columns=wanted, batch_size=_CHUNK_BYTES // (8 * max(len(wanted), 1)))
+
+    def _wanted(self) -> list[str]:
+        return [*self._acc, *self._cost, *self._columns]
+
+    def _check_columns(self, where: str, names: Sequence[str]) -> None:
+        missing = [name for name in self._wanted() if name not in names]
+        if missing:
+            raise ValueError(f"{where} has no column {missing[0]!r}; it has {list(names)}")
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[Any]:
+    """An open Parquet file; pyarrow's errors name it."""
+    arrow = require("pyarrow", extra="predict")
+    parquet = require("pyarrow.parquet", extra="predict")
+    try:
+        with parquet.ParquetFile(path) as file:
+            yield file
+    except (arrow.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the system, which names the file
+            raise
+        raise ValueError(f"source ({path}) is not a readable Parquet file: {error}") from error
 
 
 def _matrix(batch: Any, names: Sequence[str]) -> NDArray[Any]:

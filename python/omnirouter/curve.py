@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnirouter import _core
-from omnirouter.checks import whole
+from omnirouter.checks import as_path, whole
 from omnirouter.extras import require
 from omnirouter.problem import Caps, Problem
 from omnirouter.resources import Resource
@@ -70,6 +70,7 @@ class Frontier:
         MissingExtraError
             When matplotlib is not installed.
         """
+        path = as_path("path", path)
         # A Figure of its own needs no backend and no pyplot, and so leaves the caller's settings alone.
         figure = require("matplotlib.figure", extra="plot").Figure(figsize=(7.5, 4.8), layout="constrained")
         axes = figure.subplots()

@@ -104,6 +104,8 @@ def read_folder(folder: str | Path, manifest_name: str, kind: str, newest_format
     """
     folder = as_path("folder", folder)
     path = folder / manifest_name
+    if not folder.exists():
+        raise RouterError(f"{folder} does not exist, expected a {kind} folder")
     if not path.is_file():
         raise RouterError(f"{folder} is not a {kind} folder: it has no {manifest_name}")
     try:

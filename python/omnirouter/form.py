@@ -55,6 +55,10 @@ class Form:
         objective: Objective | None,
     ) -> Form:
         """Check the limits; raises as `Problem` does."""
+        if not isinstance(allowed, (bool, np.bool_)):
+            raise TypeError(
+                f"allowed is {type(allowed).__name__}, expected True or False: whether the chunks carry an array 'allowed'"
+            )
         if n_queries == 0 or n_models == 0:
             raise ValueError(f"the oracle has {n_queries} queries and {n_models} models, expected at least one of each")
         limits = short_limits(n_queries, n_models, caps, budget, min_accuracy)
@@ -63,7 +67,7 @@ class Form:
             n_queries,
             n_models,
             tuple(limits),
-            allowed,
+            bool(allowed),
             objective_or_default(objective, budget, min_accuracy),
             None if min_accuracy is None else float(min_accuracy),
         )

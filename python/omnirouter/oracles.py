@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from omnirouter import _core
+from omnirouter.checks import whole
 from omnirouter.chunks import ArrowChunks, NpyChunks
 from omnirouter.duals import Duals
 from omnirouter.form import Chunk, Form, Rows, matrices
@@ -21,6 +22,7 @@ from omnirouter.solver import Callback, CoreProblem, core_settings, run, to_core
 __all__ = ["ChunkedOracle", "Oracle", "ShardedOracle", "solve_oracle"]
 
 
+@runtime_checkable
 class Oracle(Protocol):
     """Rows that only the oracle sees; the solver asks it for sums."""
 
@@ -91,6 +93,11 @@ def solve_oracle(
     >>> solution.assignment
     array([0, 1], dtype=int32)
     """
+    if isinstance(oracle, type) or not isinstance(oracle, Oracle):
+        raise TypeError(
+            f"oracle is {type(oracle).__name__}, expected a ChunkedOracle, ShardedOracle or another Oracle; "
+            "matrices in memory are for omnirouter.solve"
+        )
     settings = core_settings(rel_gap, time_limit, threads, seed)
     n, m = oracle.shape()
     form = Form.of(n, m, caps, budget, min_accuracy, resources, allowed, objective)
@@ -117,9 +124,8 @@ class ChunkedOracle:
 
     def __init__(self, chunks: Iterable[Chunk], *, n_queries: int | None = None) -> None:
         check_rereadable("chunks", chunks)
-        if n_queries is not None and (isinstance(n_queries, bool) or not isinstance(n_queries, int) or n_queries < 1):
-            raise ValueError(f"n_queries is {n_queries!r}, expected a whole number >= 1")
-        self._chunks, self._n_queries = chunks, n_queries
+        self._chunks = chunks
+        self._n_queries = None if n_queries is None else whole("n_queries", n_queries, 1)
         self._shape: tuple[int, int] | None = None
 
     @classmethod
@@ -146,9 +152,17 @@ class ChunkedOracle:
             The rows. Of Parquet files only the columns that are needed are read.
         acc, cost : sequence of str
             The columns of each model, in the same order; or one column each of lists with an entry per model.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The source is none of these, or empty, or a file is no Parquet file.
         """
         chunks = ArrowChunks(source, acc, cost)
-        return cls(chunks, n_queries=chunks.n_queries())
+        n_queries = chunks.n_queries()
+        if n_queries == 0:
+            raise ValueError("source has no rows, expected at least one")
+        return cls(chunks, n_queries=n_queries)
 
     def shape(self) -> tuple[int, int]:
         """Numbers of queries and models."""
@@ -156,8 +170,10 @@ class ChunkedOracle:
             if self._n_queries is None:
                 self._shape = count_rows(self._chunks)
             else:
-                acc, _, _ = matrices(0, next(iter(self._chunks)))
-                self._shape = (self._n_queries, acc.shape[1])
+                first = next(iter(self._chunks), None)
+                if first is None:
+                    raise ValueError(f"chunks is empty, expected n_queries = {self._n_queries} rows")
+                self._shape = (self._n_queries, matrices(0, first)[0].shape[1])
         return self._shape
 
     def solve(self, form: Form, settings: Any, start: Any, callback: Any) -> dict[str, Any]:
@@ -176,11 +192,11 @@ def check_rereadable(name: str, chunks: Any) -> None:
 
 
 def count_rows(chunks: Iterable[Chunk]) -> tuple[int, int]:
-    """Numbers of rows and of models, from one reading."""
+    """Numbers of rows and, by the first chunk, of models, from one reading."""
     n, m = 0, 0
     for at, chunk in enumerate(chunks):
         acc, _, _ = matrices(at, chunk)
-        n, m = n + len(acc), acc.shape[1]
+        n, m = n + len(acc), m or acc.shape[1]
     return n, m
 
 
@@ -217,11 +233,13 @@ class ShardedOracle:
     """
 
     def __init__(self, shards: Sequence[Iterable[Chunk]], *, threads: int = 0) -> None:
-        if not len(shards):
+        if isinstance(shards, str) or not isinstance(shards, Sequence):
+            raise TypeError(f"shards is {type(shards).__name__}, expected a sequence of iterables of chunks")
+        if not shards:
             raise ValueError("shards is empty, expected at least one")
         for at, chunks in enumerate(shards):
             check_rereadable(f"shards[{at}]", chunks)
-        self._chunks, self._threads = shards, threads
+        self._chunks, self._threads = shards, whole("threads", threads)
         self._shards: list[_core.Shard] = []
 
     def shape(self) -> tuple[int, int]:

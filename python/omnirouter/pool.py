@@ -355,6 +355,8 @@ def _tokens(argument: str, value: ArrayLike) -> NDArray[np.float64]:
 def _name_list(names: Iterable[str]) -> list[str]:
     if isinstance(names, str):
         raise TypeError(f"names is the text {names!r}, expected a list of names")
+    if not isinstance(names, Iterable):
+        raise TypeError(f"names is {names!r}, expected a list of names")
     names = list(names)
     for name in names:
         if not isinstance(name, str):

@@ -15,13 +15,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from omnirouter.npy import read_array
 from omnirouter.problem import Problem
 from omnirouter.resources import Resource, as_array
 
-__all__ = ["describe_problem", "read_array", "read_problem"]
+__all__ = ["describe_problem", "read_problem"]
 
 KEYS = ("acc", "cost", "caps", "budget", "min_accuracy", "objective", "allowed", "resources")
 RESOURCE_KEYS = ("name", "usage", "limit", "per", "sense")
@@ -61,41 +61,28 @@ def describe_problem(path: Path, acc: Path, cost: Path, limits: Mapping[str, Any
     return json.dumps(files | {name: value for name, value in limits.items() if value is not None}, indent=1) + "\n"
 
 
-def read_array(path: Path) -> NDArray[Any]:
-    """A .npy file, memory-mapped.
-
-    Raises
-    ------
-    ValueError
-        It is not a .npy file of one array of numbers.
-    """
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} is not a .npy file of numbers: {error}") from None
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"{path} holds several arrays, expected one (.npy)")
-    return array
-
-
 def _resource(path: Path, at: int, data: Any) -> Resource:
     _check_keys(f"{path}: resources[{at}]", data, RESOURCE_KEYS, ("name", "usage", "limit"))
     usage, per = data["usage"], data.get("per", "all")
     if usage not in ("acc", "cost") and not isinstance(usage, (int, float)):
-        usage = _array(path.parent, f"{data['name']}: usage", usage)
+        usage = _array(path.parent, f"{data['name']}: usage", usage, "'acc', 'cost', a number, ")
     if per not in ("all", "model"):
-        per = _array(path.parent, f"{data['name']}: per", per)
+        per = _array(path.parent, f"{data['name']}: per", per, "'all', 'model', ")
     limit, sense = data["limit"], data.get("sense", "<=")
     if isinstance(limit, list):
         limit = [(-math.inf if sense == ">=" else math.inf) if entry is None else entry for entry in limit]
     return Resource(usage, limit, per=per, sense=sense, name=data["name"])
 
 
-def _array(folder: Path, name: str, value: Any) -> NDArray[Any]:
-    if isinstance(value, str):
-        return read_array(folder / value)
+def _array(folder: Path, name: str, value: Any, expected: str = "") -> NDArray[Any]:
+    expected = f"expected {expected}the name of a .npy file or a list"
+    if isinstance(value, str) and value:
+        try:
+            return read_array(folder / value, name)
+        except OSError as error:
+            raise ValueError(f"{name} is {value!r}, {expected}; {folder / value}: {error.strerror}") from error
     if not isinstance(value, list):
-        raise ValueError(f"{name} is {value!r}, expected the name of a .npy file or a list")
+        raise ValueError(f"{name} is {value!r}, {expected}")
     return as_array(name, value)
 
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from omnirouter import _core
+from omnirouter.checks import real
 from omnirouter.problem import Problem
 from omnirouter.solution import Solution
 from omnirouter.solver import core_problem, core_settings, finite_limits, start_prices
@@ -75,7 +76,9 @@ def price_ranges(solution: Solution, *, tolerance: float = 0.1, threads: int = 0
     >>> found.name, round(found.price, 9), round(found.low, 9), round(found.high, 9)
     ('budget', 0.15, 5.0, 7.0)
     """
-    if not tolerance >= 0:
+    if not isinstance(solution, Solution):
+        raise TypeError(f"solution is {type(solution).__name__}, expected Solution, as solve gives it")
+    if not real("tolerance", tolerance, "a number >= 0") >= 0:
         raise ValueError(f"tolerance is {tolerance}, expected a number >= 0")
     if solution.certificate is not None or math.isnan(solution.dual_bound):
         raise ValueError(f"the solution has no prices: {solution.message}")

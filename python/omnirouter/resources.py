@@ -30,6 +30,10 @@ class Column:
     name: str
     per_model: bool = False
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise TypeError(f"name is {self.name!r}, expected the name of an array of the chunks")
+
 
 def as_array(name: str, value: Any) -> NDArray[Any]:
     """``numpy.asarray``, with an error that names the argument."""

@@ -74,6 +74,14 @@ class Router:
         reliability: Reliability | None = None,
         learned_from: NDArray[np.uint64] | None = None,
     ) -> None:
+        if not isinstance(predictor, LearnedPredictor):
+            raise TypeError(f"predictor is {type(predictor).__name__}, expected a fitted LearnedPredictor")
+        if pool is not None and not isinstance(pool, Pool):
+            raise TypeError(f"pool is {type(pool).__name__}, expected Pool; Pool.read(path) reads a file")
+        if reliability is not None and not isinstance(reliability, Reliability):
+            raise TypeError(f"reliability is {type(reliability).__name__}, expected Reliability")
+        if learned_from is not None and getattr(learned_from, "dtype", None) != np.uint64:
+            raise TypeError(f"learned_from is {type(learned_from).__name__}, expected an array of uint64")
         if pool is not None and pool.names != predictor.models:
             raise ValueError(f"pool has the models {pool.names}, expected those of the predictor, {predictor.models}")
         self.predictor = predictor
@@ -437,7 +445,12 @@ class Router:
                 raise ValueError(f"caps names the model {unknown[0]!r}; known are {', '.join(self.models)}")
             given = [caps.get(name) for name in self.models]
         else:
-            given = list(np.asarray(caps, dtype=object).ravel())
+            entries = np.asarray(caps, dtype=object)
+            if entries.ndim == 0:
+                raise TypeError(
+                    f"caps is {caps!r}, expected a mapping from models to numbers, or one number per model ({m})"
+                )
+            given = list(entries.ravel())
             if len(given) != m:
                 raise ValueError(f"caps has {len(given)} entries, expected n_models = {m}")
         numbers = [_cap(name, cap) for name, cap in zip(self.models, given, strict=True)]

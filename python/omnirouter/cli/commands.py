@@ -15,6 +15,7 @@ from omnirouter.cli.files import check_folder, check_replaced, check_target, wri
 from omnirouter.curve import frontier as solve_frontier
 from omnirouter.evaluation import evaluate as evaluate_routing
 from omnirouter.evaluation.report import REPORT
+from omnirouter.npy import read_array
 from omnirouter.outcomes import Outcomes, read_prompts
 from omnirouter.outcomes.writing import replacing
 from omnirouter.pool import Pool
@@ -22,7 +23,7 @@ from omnirouter.predictor.export import EXPORT_FILE
 from omnirouter.predictor.export import export_encoder as export
 from omnirouter.predictor.finetune import finetune_encoder as finetune
 from omnirouter.problem import Problem
-from omnirouter.problem_files import describe_problem, read_array, read_problem
+from omnirouter.problem_files import describe_problem, read_problem
 from omnirouter.router import MANIFEST, Router, Routing
 from omnirouter.solution import Solution
 from omnirouter.solver import solve_problem
@@ -69,6 +70,8 @@ def solve(arguments: argparse.Namespace) -> bool:
 def _problem(arguments: argparse.Namespace) -> Problem:
     """From two matrices and flags, or from a problem file."""
     given = [name for name in (*LIMITS, "caps", "save_problem") if getattr(arguments, name) is not None]
+    if arguments.cost is None and arguments.acc.suffix == ".npy":
+        raise ValueError(f"cost is missing, expected a second .npy file after {arguments.acc}, or a problem file (.json)")
     if arguments.cost is None:
         if given:
             raise ValueError(f"--{given[0].replace('_', '-')} is given, but the limits are those of {arguments.acc}")
@@ -241,7 +244,7 @@ def evaluate(arguments: argparse.Namespace) -> bool:
 
 def export_encoder(arguments: argparse.Namespace) -> bool:
     """``omnirouter export-encoder``."""
-    check_replaced(arguments.out, EXPORT_FILE)
+    check_replaced(arguments.out, EXPORT_FILE, "out")
     with report.progress("exporting", quiet=arguments.json) as progress:
         made = export(arguments.model, arguments.out, int8=arguments.int8, progress=progress)
     print(json.dumps(made.to_dict()) if arguments.json else made.in_words())
@@ -250,7 +253,7 @@ def export_encoder(arguments: argparse.Namespace) -> bool:
 
 def finetune_encoder(arguments: argparse.Namespace) -> bool:
     """``omnirouter finetune-encoder``."""
-    check_replaced(arguments.out, EXPORT_FILE)
+    check_replaced(arguments.out, EXPORT_FILE, "out")
     outcomes = Outcomes.read(arguments.history)
     if arguments.split is not None:
         outcomes = outcomes.select(split=arguments.split)

@@ -26,25 +26,25 @@ def check_target(path: Path | None, suffixes: Sequence[str], argument: str = "--
     _check_parent(path, argument)
 
 
-def check_replaced(path: Path, manifest_name: str) -> None:
+def check_replaced(path: Path, manifest_name: str, argument: str = "--out") -> None:
     """Refuse a folder that `omnirouter.folder.write_folder` would not replace, before any work is done."""
-    check_folder(path, (manifest_name,))
+    check_folder(path, (manifest_name,), argument)
     try:
         check_replaceable(path, manifest_name)
     except FileExistsError as error:
-        raise ValueError(f"--out: {error}") from None
+        raise ValueError(f"{argument}: {error}") from None
 
 
-def check_folder(path: Path, contents: Sequence[str]) -> None:
+def check_folder(path: Path, contents: Sequence[str], argument: str = "--out") -> None:
     """Refuse a folder to write into that is in use for something else, before any work is done.
 
     It may be new, empty, or hold one of the files named in `contents`.
     """
-    _check_parent(path, "--out")
+    _check_parent(path, argument)
     if path.exists() and not path.is_dir():
-        raise ValueError(f"--out is {path}, which is a file, expected a folder")
+        raise ValueError(f"{argument} is {path}, which is a file, expected a folder")
     if path.is_dir() and any(path.iterdir()) and not any((path / name).is_file() for name in contents):
-        raise ValueError(f"--out is {path}, a folder with other files in it, expected a new or empty one")
+        raise ValueError(f"{argument} is {path}, a folder with other files in it, expected a new or empty one")
 
 
 def _check_parent(path: Path, argument: str) -> None:

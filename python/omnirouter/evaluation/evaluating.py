@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from omnirouter.checks import whole
+from omnirouter.checks import as_path, whole
 from omnirouter.evaluation.bootstrap import NOT_DEFINED, Resamples, estimate
 from omnirouter.evaluation.comparing import compare, shares_of, steps_of
 from omnirouter.evaluation.encoding import RememberingEncoder
@@ -111,7 +111,9 @@ def evaluate(
     if not isinstance(outcomes, Outcomes):
         raise TypeError(f"outcomes is {type(outcomes).__name__}, expected Outcomes; Outcomes.read(path) reads a file")
     if out is not None:
-        check_replaceable(Path(out), REPORT)
+        check_replaceable(as_path("out", out), REPORT)
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"name is {name!r}, expected a text")
     if router is not None and not isinstance(router, Router):
         raise TypeError(f"router is {type(router).__name__}, expected Router; Router.load(folder) opens one")
     if pool is not None and not isinstance(pool, Pool):

@@ -182,6 +182,12 @@ def _not_learned_from(
             f"the router has learned from all {len(test):,} test queries, so nothing is left to judge it by; fit it on the "
             "train split alone (fit --split train)"
         )
+    if (again | given).all():
+        who = "in the train split too" if again.all() else "in the train split too, or ones that the router has learned from"
+        raise ValueError(
+            f"the prompts of all {len(test):,} test queries are {who}, so nothing is left to judge by; equal prompts belong "
+            "into one split"
+        )
     notes = []
     for seen, source in ((again, "also in the train split"), (given & ~again, "one that the router has learned from")):
         if seen.any():

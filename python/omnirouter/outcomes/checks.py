@@ -59,6 +59,7 @@ def frozen_matrix(name: str, values: ArrayLike, shape: tuple[int, int]) -> NDArr
     # What is read-only already is shared; anything else may belong to a caller who changes it later.
     share = isinstance(values, np.ndarray) and not values.flags.writeable
     try:
+        _refuse_texts(np.asarray(values))
         convert = np.asarray if share else np.array
         matrix = convert(values, dtype=np.float64, order="C")
     except (TypeError, ValueError, OverflowError) as error:
@@ -67,3 +68,11 @@ def frozen_matrix(name: str, values: ArrayLike, shape: tuple[int, int]) -> NDArr
         raise ValueError(f"{name} has shape {matrix.shape}, expected (n_queries, n_models) = {shape}")
     matrix.flags.writeable = False
     return matrix
+
+
+def _refuse_texts(array: NDArray[Any]) -> None:
+    """Raise `TypeError` for texts, which numpy would read as numbers."""
+    kind = array.dtype.kind
+    text = next((item for item in array.flat if isinstance(item, (str, bytes))), None) if kind in "OUS" else None
+    if text is not None:
+        raise TypeError(f"it holds the text {str(text)!r}")

@@ -45,6 +45,8 @@ def open_table(path: str | os.PathLike[str]) -> Iterator[Table]:
         yield open_json(path)
     elif start.startswith(PICKLE):
         yield open_pickle(path)
+    elif Path(path).suffix.lower() in (".jsonl", ".ndjson", ".json") and _starts_with_json(start):
+        yield open_jsonl(path)
     else:
         yield _open_csv(path)
 
@@ -115,11 +117,21 @@ def open_json(path: str | os.PathLike[str], *, bare: str | None = None) -> Table
     return _table_of(source, [_object(value, f"{source}: entry {k}", bare) for k, value in enumerate(values)])
 
 
+def _starts_with_json(start: bytes) -> bool:
+    """Whether the first line is a JSON value, whatever it is."""
+    try:
+        json.loads(start.partition(b"\n")[0])
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def _object(value: Any, where: str, bare: str | None) -> dict[str, Any]:
     if isinstance(value, str) and bare is not None:
         return {bare: value}
     if not isinstance(value, dict):
-        raise OutcomesError(f"{where} is {type(value).__name__}, expected a JSON object")
+        came = "null" if value is None else type(value).__name__
+        raise OutcomesError(f"{where} is {came}, expected a JSON object")
     return value
 
 
@@ -149,7 +161,9 @@ def _open_csv(path: str | os.PathLike[str]) -> Table:
         )
     except UnicodeDecodeError as error:
         raise OutcomesError(f"{source}: neither Parquet nor UTF-8 text ({error})") from error
-    except (pa.ArrowException, csv.Error) as error:
+    except (pa.ArrowException, csv.Error, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the system, which names the file
+            raise
         kind = "neither Parquet nor well-formed CSV" if source.endswith(".parquet") else "not a well-formed CSV file"
         raise OutcomesError(f"{source}: {kind} ({error})") from error
     names = tuple(table.column_names)

@@ -40,7 +40,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def write_outcomes(outcomes: Outcomes, path: str | os.PathLike[str]) -> None:
     """Write a wide table in the format of the suffix; see `Outcomes.write`."""
-    suffix = Path(path).suffix.lower()
+    suffix = as_path("path", path).suffix.lower()
     writers = {".parquet": _write_parquet, ".csv": _write_csv, ".jsonl": _write_jsonl}
     if suffix not in writers:
         raise ValueError(f"path ends in {suffix or 'no suffix'!r}, expected one of {', '.join(writers)}")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from omnirouter.checks import as_path, real, whole
 from omnirouter.errors import PredictorError
 from omnirouter.extras import require
 from omnirouter.outcomes import Outcomes
@@ -110,8 +111,8 @@ def finetune_encoder(
 
     Raises
     ------
-    ValueError
-        For a parameter out of its range, or too few prompts.
+    ValueError, TypeError
+        For a parameter of the wrong kind or out of its range, or too few prompts.
     PredictorError
         As for `export_encoder`; also when no two prompts of a batch share a model.
 
@@ -122,7 +123,14 @@ def finetune_encoder(
     >>> finetune_encoder(outcomes, "sentence-transformers/all-MiniLM-L6-v2", "tuned").kept  # doctest: +SKIP
     True
     """
-    _check_parameters(steps, batch_size, learning_rate)
+    if not isinstance(outcomes, Outcomes):
+        raise TypeError(f"outcomes is {type(outcomes).__name__}, expected Outcomes; Outcomes.read(path) reads a file")
+    as_path("base", base)
+    out = as_path("out", out)
+    steps, batch_size, seed = whole("steps", steps, 1), whole("batch_size", batch_size, 2), whole("seed", seed)
+    learning_rate = real("learning_rate", learning_rate, "a number between 0 and 1")
+    if not 0 < learning_rate < 1:
+        raise ValueError(f"learning_rate is {learning_rate!r}, expected a number between 0 and 1")
     held_out = fold_numbers(outcomes.prompts, FOLDS, seed=seed) == 0
     known, judge = outcomes.take(~held_out), outcomes.take(held_out)
     if len(outcomes) < FEWEST or len(known) < batch_size:
@@ -136,7 +144,7 @@ def finetune_encoder(
     after = _losses(encoder, known, judge)
     gain = before - after
     error = float(gain.std(ddof=1) / np.sqrt(len(gain)))
-    report = FinetuneReport(Path(out), float(before.mean()), float(after.mean()), error, len(judge))
+    report = FinetuneReport(out, float(before.mean()), float(after.mean()), error, len(judge))
     if not report.kept:
         return FinetuneReport(None, report.before, report.after, error, len(judge))
     write_encoder(encoder, out, origin=str(base))
@@ -215,14 +223,6 @@ def log_loss(acc: NDArray[np.float64], predicted: NDArray[np.float64]) -> NDArra
     """
     loss: NDArray[np.float64] = log_losses(predicted, acc).sum(axis=1) / (~np.isnan(acc)).sum(axis=1)
     return loss
-
-
-def _check_parameters(steps: int, batch_size: int, learning_rate: float) -> None:
-    for name, value, least in (("steps", steps, 1), ("batch_size", batch_size, 2)):
-        if type(value) is not int or value < least:
-            raise ValueError(f"{name} is {value!r}, expected a whole number of at least {least}")
-    if not 0 < learning_rate < 1:
-        raise ValueError(f"learning_rate is {learning_rate!r}, expected a number between 0 and 1")
 
 
 def _losses(encoder: Any, known: Outcomes, judge: Outcomes) -> NDArray[np.float64]:

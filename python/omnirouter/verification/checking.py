@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from omnirouter.checks import whole
 from omnirouter.problem import Problem
 from omnirouter.verification.bounds import Priced, dual_value, weight_of
 from omnirouter.verification.certificates import check_infeasible
@@ -66,8 +67,7 @@ def verify(problem: Problem, solution: Any, *, effort: int = 100_000) -> Verific
             f"problem is {type(problem).__name__}, expected Problem: the rows of an oracle are elsewhere, "
             "and a solution can be verified only where acc and cost are in memory"
         )
-    if effort < 0:
-        raise ValueError(f"effort is {effort}, expected a whole number >= 0")
+    effort = whole("effort", effort)
     claim = Claim.of(solution)
     n, m = problem.acc.shape
     if claim.load.shape != (m,):
