@@ -198,3 +198,35 @@ for more in (1e-4, 1e-3):
 def test_budgets_next_to_the_least_spend_do_not_copy_every_row() -> None:
     """The samples cannot meet their share of such a budget; once all pairs were taken then, 90 MB beside 8 of input."""
     assert grown(NEXT_TO_THE_LEAST) < 40
+
+
+def test_a_plan_of_pairs_that_are_out_of_the_search_is_off_its_grid() -> None:
+    # Once the rows that are decided are out, spends go in steps of 4; the plan at hand, at 24, and the best, at 21, do not.
+    acc = [[0, 1, 0], [0, 2, 0], [0, 2, 3], [0, 2, 0]]
+    cost = [[0, 4, 0], [0, 8, 0], [0, 8, 9], [0, 8, 0]]
+    floor = Resource("acc", 6.0, sense=">=", name="floor")
+    solution = solve(acc, cost, objective="cost", resources=[floor], rel_gap=0)
+    assert (solution.objective, solution.bound) == (21.0, 21.0)
+    solution = solve([[0.25, 0.5], [0.25, 0], [0.5, 1], [0, 1]], [[1, 3], [1, 1], [1, 2], [1, 4]], budget=7, rel_gap=0)
+    assert (solution.objective, solution.bound) == (2.0, 2.0)
+
+
+def test_the_nearest_budget_counts_pairs_that_the_asked_one_rules_out() -> None:
+    # The one good pair costs more than the whole budget, so it is closed until the budget is lifted.
+    acc, cost = np.zeros((11, 2)), np.zeros((11, 2))
+    (acc[0, 1], cost[0, 1]), (acc[1:, 1], cost[1:, 1]) = (1.0, 6.0), (0.125, 5.0)
+    floor = Resource(acc, 1.0, sense=">=", name="floor")
+    solution = solve(acc, cost, budget=5.0, resources=[floor])
+    conflict = next(conflict for conflict in solution.conflicts if conflict.name == "budget")
+    assert conflict.reachable == 6.0
+    assert conflict.bound == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_subset_sum_without_a_plan_is_settled(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weight = rng.random((14, 1))
+    usage, half = np.hstack([weight, np.zeros((14, 1))]), float(weight.sum() / 2)
+    limits = [Resource(usage, half + 1e-6, name="most"), Resource(usage, half, sense=">=", name="least")]
+    solution = solve(rng.random((14, 2)), np.ones((14, 2)), resources=limits)
+    assert solution.status is Status.INFEASIBLE
