@@ -261,7 +261,7 @@ impl Planner<'_> {
         let n_models = rows.model.iter().map(|&model| model as usize + 1).max().unwrap_or(0);
         let (numbers, basis) =
             (rows.model.len() * (rows.n_resources + 2), rows.n_limits + 2 * n_models.min(LOAD_MODELS));
-        let node_work = STEPS_PER_NODE * (3 * numbers + 2 * basis * basis);
+        let node_work = (STEPS_PER_NODE * (3 * numbers + 2 * basis * basis)).max(1);
         match (self.goal, self.has_plan()) {
             (Goal::Usage(_), true) => (most / 50).min((NEAREST_WORK / node_work).max(1)),
             (Goal::Usage(_), false) => most.min((NEAREST_WORK / node_work).max(1)),
