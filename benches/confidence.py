@@ -79,9 +79,11 @@ def main() -> None:
         if wanted and not (arguments.quick and path.stat().st_size > SMALL):
             found = list(measure(path, encoder, arguments.rerouted))
             if found:
-                print(f"\n## {path.stem}\n\n{table((*COLUMNS, 'rerouted'), (line.cells() for line in found))}", flush=True)
+                rerouted = ("rerouted",) if arguments.rerouted else ()
+                rows = (line.cells()[: len(COLUMNS) + len(rerouted)] for line in found)
+                print(f"\n### {path.stem}\n\n{table((*COLUMNS, *rerouted), rows)}", flush=True)
             every += found
-    print(f"\n## All\n\n{summary(every)}")
+    print(f"\n### All\n\n{summary(every)}")
     write_json(arguments.json, {"lines": [asdict(line) for line in every]})
 
 
