@@ -89,6 +89,7 @@ def compare(kind: Kind, n: int, seed: int, limit: float) -> Row:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="the smallest batches, and 5 s for each side")
     parser.add_argument("--rows", nargs="+", type=int, default=[100, 300, 1_000, 2_000], metavar="N")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--seeds", type=int, default=1, help="batches of each kind and size")
@@ -96,6 +97,8 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=30.0, help="seconds for each side")
     parser.add_argument("--json", metavar="FILE", help="also write the numbers to a file")
     options = parser.parse_args()
+    if options.quick:
+        options.rows, options.limit = options.rows[:1], 5.0
     rows = []
     print(table(COLUMNS, []), flush=True)
     for kind in options.kinds:

@@ -32,10 +32,15 @@ QUICK_PAIRS = 25_000
 
 def points(estimate: Estimate) -> str:
     """A difference in points of accuracy with its interval, and the verdict as a mark."""
+    return marked(estimate, 100)
+
+
+def marked(estimate: Estimate, factor: float) -> str:
+    """A difference with its interval and the verdict on the subject as a mark; what is higher is better for it."""
     if math.isnan(estimate.value):
         return "–"
     mark = "▲ " if estimate.low > 0 else "▼ " if estimate.high < 0 else ""
-    return mark + signed(estimate, 100)
+    return mark + signed(estimate, factor)
 
 
 def verdicts(reports: dict[str, Report]) -> str:
@@ -106,7 +111,7 @@ def log_losses(reports: dict[str, Report]) -> str:
     for name, report in reports.items():
         own = {score.predictor: score for score in report.scores}
         first = interval(report.scores[0].log_loss)
-        rows.append((name, first, *(signed(own[other].less_subject) for other in names[1:])))
+        rows.append((name, first, *(marked(own[other].less_subject, 1) for other in names[1:])))
     return table(("data set", f"log-loss of {names[0]}", *(f"{other}, more by" for other in names[1:])), rows)
 
 
@@ -188,7 +193,8 @@ def main() -> None:
             "all of them reach; after the semicolon the same by the predictions, which is what the solver is given.",
             capacities(priced),
         ]
-    parts += ["### Log-loss of all pairs, of the others less that of the first (paired)", log_losses(reports)]
+    words = "### Log-loss of all pairs, of the others less that of the first (paired; ▲ the first is better, ▼ worse)"
+    parts += [words, log_losses(reports)]
     if free:
         parts += ["### Tables without cost", without_cost(free)]
     notes = [f"- {name}: {note}" for name, report in reports.items() for note in report.notes if "no cost:" not in note]

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Scripts on the real tables, with titles.
 REAL = (
     ("quality.py", "Quality on real outcomes"),
+    ("every_spend.py", "Hybrid against the zero router at every spend (real outcomes)"),
     ("confidence.py", "Limits on realised spend and accuracy (real outcomes)"),
     ("new_models.py", "New models and few observations (real outcomes)"),
 )
@@ -22,6 +23,7 @@ REAL = (
 SIMULATED = (
     ("compare.py", "Speed against other solvers (simulated)", ("--limit", "30")),
     ("hard.py", "Hard instances (simulated)", ("--limit", "5")),
+    ("exact.py", "Proven optima (simulated)", ()),
     ("infeasible.py", "No plan: how long, and what is said (simulated)", ()),
     ("passes.py", "Reads, memory, cost per pair (simulated)", ()),
 )
