@@ -17,6 +17,7 @@ from omnirouter.errors import RouterError
 
 __all__ = ["check_replaceable", "naming", "read_folder", "write_folder"]
 
+OLD = "old"  # in the workspace: what the new folder replaces
 
 @contextmanager
 def naming(target: Path, workspace: Path) -> Iterator[None]:
@@ -57,6 +58,7 @@ def write_folder(folder: str | Path, manifest_name: str, write: Callable[[Path],
         try:
             _write_and_move(folder, manifest_name, write, workspace)
         finally:
+            _put_back(folder, workspace / OLD)  # should this be stopped as well, the workspace stays with the old one in it
             shutil.rmtree(workspace, ignore_errors=True)
 
 
@@ -75,12 +77,14 @@ def _write_and_move(folder: Path, manifest_name: str, write: Callable[[Path], di
     if not folder.is_symlink() and not folder.exists():
         fresh.rename(folder)
         return
-    folder.rename(workspace / "old")
-    try:
-        fresh.rename(folder)
-    except OSError:
-        (workspace / "old").rename(folder)
-        raise
+    folder.rename(workspace / OLD)
+    fresh.rename(folder)
+
+
+def _put_back(folder: Path, old: Path) -> None:
+    """Where a move was stopped half-way, by an error or by Ctrl-C at any point, the old folder is where it was."""
+    if os.path.lexists(old) and not os.path.lexists(folder):
+        old.rename(folder)
 
 
 def read_folder(folder: str | Path, manifest_name: str, kind: str, newest_format: int) -> dict[str, Any]:
