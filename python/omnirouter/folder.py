@@ -19,6 +19,7 @@ __all__ = ["check_replaceable", "naming", "read_folder", "write_folder"]
 
 OLD = "old"  # in the workspace: what the new folder replaces
 
+
 @contextmanager
 def naming(target: Path, workspace: Path) -> Iterator[None]:
     """Errors of the system about no file, or one in the workspace, are about the target that the user knows."""

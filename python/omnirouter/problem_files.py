@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from omnirouter.problem import Problem
 from omnirouter.resources import Resource, as_array
 
-__all__ = ["describe_problem", "read_array", "read_problem"]
+__all__ = ["describe_problem", "problem_arrays", "read_array", "read_problem"]
 
 KEYS = ("acc", "cost", "caps", "budget", "min_accuracy", "objective", "allowed", "resources")
 RESOURCE_KEYS = ("name", "usage", "limit", "per", "sense")
@@ -35,11 +35,7 @@ def read_problem(path: Path) -> Problem:
     ValueError, TypeError
         It is not one, or what it says is no problem; the message names the entry.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not a JSON file of a problem: {error}") from None
-    _check_keys(f"{path}", data, KEYS, ("acc", "cost"))
+    data = _read(path)
     folder = path.parent
     limits = {name: data.get(name) for name in ("budget", "min_accuracy", "objective")}
     allowed, resources = data.get("allowed"), data.get("resources", [])
@@ -53,6 +49,16 @@ def read_problem(path: Path) -> Problem:
         allowed=None if allowed is None else _array(folder, "allowed", allowed),
         **limits,
     )
+
+
+def problem_arrays(path: Path) -> list[Path]:
+    """The files of arrays that a problem file names, as `read_problem` opens them; so are the errors."""
+    data = _read(path)
+    resources = data.get("resources")
+    entries = resources if isinstance(resources, list) else []
+    named = [data.get(name) for name in ("acc", "cost", "allowed")]
+    named += [entry.get(name) for entry in entries if isinstance(entry, dict) for name in ("usage", "per")]
+    return [path.parent / name for name in named if isinstance(name, str)]
 
 
 def describe_problem(path: Path, acc: Path, cost: Path, limits: Mapping[str, Any]) -> str:
@@ -76,6 +82,15 @@ def read_array(path: Path) -> NDArray[Any]:
     if not isinstance(array, np.ndarray):
         raise ValueError(f"{path} holds several arrays, expected one (.npy)")
     return array
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not a JSON file of a problem: {error}") from None
+    _check_keys(f"{path}", data, KEYS, ("acc", "cost"))
+    return dict(data)
 
 
 def _resource(path: Path, at: int, data: Any) -> Resource:

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from omnirouter import __version__
 from omnirouter.cli import commands
+from omnirouter.cli.files import check_inputs_kept
 from omnirouter.errors import OmniRouterError, SolveError
 from omnirouter.predictor.kinds import DEFAULT_KIND, KINDS
 
@@ -30,6 +31,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:  # argparse has printed why
         return int(end.code or 0)
     try:
+        check_inputs_kept(arguments)
         solved = arguments.run(arguments)
         sys.stdout.flush()
         return SOLVED if solved else NO_SOLUTION
@@ -130,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
         "add-model router/ new-model.parquet -o router/",
         commands.add_model,
     )
+    added.set_defaults(in_place="router")
     added.add_argument("router", type=Path, help="folder that fit wrote")
     added.add_argument("outcomes", type=Path, help="table of outcomes with the new model, on any prompts")
     added.add_argument("-o", "--out", type=Path, required=True, help="folder of the new router; may be the old one's")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from omnirouter.cli import report
-from omnirouter.cli.files import check_folder, check_replaced, check_target, write_table
+from omnirouter.cli.files import check_folder, check_kept, check_replaced, check_target, write_table
 from omnirouter.curve import frontier as solve_frontier
 from omnirouter.evaluation import evaluate as evaluate_routing
 from omnirouter.evaluation.report import REPORT
@@ -22,7 +22,7 @@ from omnirouter.predictor.export import EXPORT_FILE
 from omnirouter.predictor.export import export_encoder as export
 from omnirouter.predictor.finetune import finetune_encoder as finetune
 from omnirouter.problem import Problem
-from omnirouter.problem_files import describe_problem, read_array, read_problem
+from omnirouter.problem_files import describe_problem, problem_arrays, read_array, read_problem
 from omnirouter.router import MANIFEST, Router, Routing
 from omnirouter.solution import Solution
 from omnirouter.solver import solve_problem
@@ -72,6 +72,7 @@ def _problem(arguments: argparse.Namespace) -> Problem:
     if arguments.cost is None:
         if given:
             raise ValueError(f"--{given[0].replace('_', '-')} is given, but the limits are those of {arguments.acc}")
+        check_kept(arguments.out, problem_arrays(arguments.acc))
         return read_problem(arguments.acc)
     limits = {name: getattr(arguments, name) for name in LIMITS}
     return Problem(read_array(arguments.acc), read_array(arguments.cost), _caps(arguments.caps), **limits)

@@ -2,17 +2,53 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from omnirouter.extras import require
 from omnirouter.folder import check_replaceable
 
-__all__ = ["check_folder", "check_replaced", "check_target", "write_table"]
+__all__ = ["check_folder", "check_inputs_kept", "check_kept", "check_replaced", "check_target", "write_table"]
+
+TARGETS = {"out": "--out", "save_problem": "--save-problem"}
+MAYBE_FILES = ("caps",)  # texts that may be the name of a file; other files are paths
+
+
+def check_inputs_kept(arguments: argparse.Namespace) -> None:
+    """Refuse a target that is an input of the same command, or another target, whatever it is called there.
+
+    What `arguments.in_place` names, if anything, may be replaced.
+    """
+    given = {
+        name: Path(value)
+        for name, value in vars(arguments).items()
+        if isinstance(value, Path) or (name in MAYBE_FILES and value is not None)
+    }
+    inputs = [path for name, path in given.items() if name not in TARGETS and name != getattr(arguments, "in_place", None)]
+    for name, argument in TARGETS.items():
+        if name in given:
+            check_kept(given[name], inputs, argument)
+            inputs.append(given[name])
+
+
+def check_kept(target: Path | None, inputs: Iterable[Path], argument: str = "--out") -> None:
+    """Refuse a target that is one of the inputs, before any work is done."""
+    for path in inputs:
+        if target is not None and _same(target, path):
+            which = "also" if target == path else f"the same file as {path},"
+            raise ValueError(f"{argument} is {target}, {which} given for something else; expected a file of its own")
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return os.path.realpath(one) == os.path.realpath(other) or one.samefile(other)
+    except (OSError, ValueError):  # one is not there, or the text is no name of a file
+        return False
 
 
 def check_target(path: Path | None, suffixes: Sequence[str], argument: str = "--out") -> None:
