@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     demo = add("demo", "fit and route a simulated batch, offline", "demo --out demo-output", commands.demo)
-    demo.add_argument("--out", type=Path, default=Path("demo-output"), help="folder for plan.csv and curve.png")
+    demo.add_argument("--out", type=Path, default=Path("demo-output"), help="folder for plan.csv, curve.png and demo.json")
     demo.add_argument("--queries", type=int, default=1000, help="prompts to route")
     demo.add_argument("--seed", type=int, default=0, help="seed of the simulation")
     _json(demo)

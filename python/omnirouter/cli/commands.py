@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from omnirouter.cli import report
-from omnirouter.cli.files import check_folder, check_kept, check_replaced, check_target, write_table
+from omnirouter.cli.files import check_kept, check_replaced, check_target, write_table
 from omnirouter.curve import frontier as solve_frontier
 from omnirouter.evaluation import evaluate as evaluate_routing
 from omnirouter.evaluation.report import REPORT
@@ -286,9 +286,9 @@ def frontier(arguments: argparse.Namespace) -> bool:
 
 def demo(arguments: argparse.Namespace) -> bool:
     """``omnirouter demo``."""
-    from omnirouter.demo import FILES, run  # the demo needs every extra
+    from omnirouter.demo import MANIFEST as DEMO, run  # the demo needs every extra
 
-    check_folder(arguments.out, FILES)
+    check_replaced(arguments.out, DEMO)
     result = run(arguments.out, n_queries=arguments.queries, seed=arguments.seed, quiet=arguments.json)
     if arguments.json:
         print(json.dumps(result.to_dict()))

@@ -13,7 +13,7 @@ from typing import Any
 from omnirouter.extras import require
 from omnirouter.folder import check_replaceable
 
-__all__ = ["check_folder", "check_inputs_kept", "check_kept", "check_replaced", "check_target", "write_table"]
+__all__ = ["check_inputs_kept", "check_kept", "check_replaced", "check_target", "write_table"]
 
 TARGETS = {"out": "--out", "save_problem": "--save-problem"}
 MAYBE_FILES = ("caps",)  # texts that may be the name of a file; other files are paths
@@ -64,23 +64,15 @@ def check_target(path: Path | None, suffixes: Sequence[str], argument: str = "--
 
 def check_replaced(path: Path, manifest_name: str) -> None:
     """Refuse a folder that `omnirouter.folder.write_folder` would not replace, before any work is done."""
-    check_folder(path, (manifest_name,))
+    _check_parent(path, "--out")
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"--out is {path}, which is a file, expected a folder")
+    if path.is_dir() and any(path.iterdir()) and not (path / manifest_name).is_file():
+        raise ValueError(f"--out is {path}, a folder with other files in it, expected a new or empty one")
     try:
         check_replaceable(path, manifest_name)
     except FileExistsError as error:
         raise ValueError(f"--out: {error}") from None
-
-
-def check_folder(path: Path, contents: Sequence[str]) -> None:
-    """Refuse a folder to write into that is in use for something else, before any work is done.
-
-    It may be new, empty, or hold one of the files named in `contents`.
-    """
-    _check_parent(path, "--out")
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"--out is {path}, which is a file, expected a folder")
-    if path.is_dir() and any(path.iterdir()) and not any((path / name).is_file() for name in contents):
-        raise ValueError(f"--out is {path}, a folder with other files in it, expected a new or empty one")
 
 
 def _check_parent(path: Path, argument: str) -> None:
