@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnirouter import __version__
-from omnirouter.checks import is_number
+from omnirouter.checks import is_number, maybe_callable, unmasked
 from omnirouter.confidence import Assurance, check_confidence, solve_confidently
 from omnirouter.duals import Duals
 from omnirouter.errors import OmniRouterError, RouterError
@@ -31,7 +31,7 @@ from omnirouter.reliability import Quantiles, Reliability
 from omnirouter.resources import Resource
 from omnirouter.routing import Routing
 from omnirouter.solution import Solution
-from omnirouter.solver import Callback, solve
+from omnirouter.solver import Callback, check_callback, core_settings, solve
 
 __all__ = ["Router", "Routing"]
 
@@ -276,11 +276,14 @@ class Router:
             For an argument that is not as described above.
         """
         texts = check_prompts(prompts)
+        maybe_callable("progress", progress)
+        check_callback(callback)
+        core_settings(rel_gap, time_limit, threads, seed)
         if confidence is not None:
             check_confidence(confidence, budget, min_accuracy)
             self._known("confidence")
         limits = self._caps(caps)
-        # Limits are refused before the long work of embedding; the matrices are not known yet, only their shape.
+        # Limits, too, are refused before the long work of embedding; the matrices are not known yet, only their shape.
         blank = np.zeros((len(texts), len(self.models)), dtype=np.float32)
         Problem(
             blank,
@@ -437,7 +440,7 @@ class Router:
                 raise ValueError(f"caps names the model {unknown[0]!r}; known are {', '.join(self.models)}")
             given = [caps.get(name) for name in self.models]
         else:
-            given = list(np.asarray(caps, dtype=object).ravel())
+            given = list(np.asarray(unmasked("caps", caps), dtype=object).ravel())
             if len(given) != m:
                 raise ValueError(f"caps has {len(given)} entries, expected n_models = {m}")
         numbers = [_cap(name, cap) for name, cap in zip(self.models, given, strict=True)]

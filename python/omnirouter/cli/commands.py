@@ -286,9 +286,9 @@ def frontier(arguments: argparse.Namespace) -> bool:
 
 def demo(arguments: argparse.Namespace) -> bool:
     """``omnirouter demo``."""
-    from omnirouter.demo import MANIFEST as DEMO, run  # the demo needs every extra
+    from omnirouter.demo import DEMO_FILE, run  # the demo needs every extra
 
-    check_replaced(arguments.out, DEMO)
+    check_replaced(arguments.out, DEMO_FILE)
     result = run(arguments.out, n_queries=arguments.queries, seed=arguments.seed, quiet=arguments.json)
     if arguments.json:
         print(json.dumps(result.to_dict()))

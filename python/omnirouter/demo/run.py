@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from omnirouter import __version__
+from omnirouter.checks import LARGEST_COUNT, whole
 from omnirouter.cli.files import write_table
 from omnirouter.cli.report import progress
 from omnirouter.curve import frontier
@@ -17,10 +18,10 @@ from omnirouter.folder import check_replaceable, write_folder
 from omnirouter.router import Router
 from omnirouter.routing import Routing
 
-__all__ = ["MANIFEST", "Result", "run"]
+__all__ = ["DEMO_FILE", "Result", "run"]
 
-MANIFEST = "demo.json"
-FILES = ("plan.csv", "curve.png", MANIFEST)
+DEMO_FILE = "demo.json"
+FILES = ("plan.csv", "curve.png", DEMO_FILE)
 HISTORY = 2_000
 BUDGET_SHARE = 0.15
 
@@ -66,11 +67,8 @@ def run(out: Path, *, n_queries: int = 1000, seed: int = 0, quiet: bool = False)
     The folder appears whole or not at all; one of an earlier demo is replaced, see `write_folder`.
     The budget is a share of what the dearest model would cost; each of the two dearest models may take a fifth of the batch.
     """
-    if n_queries < 10:
-        raise ValueError(f"queries is {n_queries}, expected at least 10")
-    if seed < 0:
-        raise ValueError(f"seed is {seed}, expected a whole number >= 0")
-    check_replaceable(out, MANIFEST)
+    n_queries, seed = whole("queries", n_queries, 10, LARGEST_COUNT), whole("seed", seed)
+    check_replaceable(out, DEMO_FILE)
     history, batch = simulate(HISTORY, seed), simulate(n_queries, seed + 1)
     assert batch.cost is not None
     with progress("embedding", quiet=quiet) as bar:
@@ -113,5 +111,5 @@ def run(out: Path, *, n_queries: int = 1000, seed: int = 0, quiet: bool = False)
         )
         return {"format": 1, "omnirouter": __version__, **result.figures()}
 
-    write_folder(out, MANIFEST, write)
+    write_folder(out, DEMO_FILE, write)
     return result

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnirouter import __version__
+from omnirouter.checks import maybe_callable
 from omnirouter.errors import PredictorError
 from omnirouter.extras import require
 from omnirouter.folder import write_folder
@@ -134,6 +135,7 @@ def export_encoder(
     >>> report.dim, report.max_length  # doctest: +SKIP
     (384, 256)
     """
+    maybe_callable("progress", progress)
     encoder = load_model(model)
     return write_encoder(encoder, out, origin=str(model), int8=int8, progress=progress)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from omnirouter.checks import maybe_callable
 from omnirouter.errors import PredictorError
 from omnirouter.extras import require
 from omnirouter.outcomes import Outcomes
@@ -123,6 +124,7 @@ def finetune_encoder(
     True
     """
     _check_parameters(steps, batch_size, learning_rate)
+    maybe_callable("progress", progress)
     held_out = fold_numbers(outcomes.prompts, FOLDS, seed=seed) == 0
     known, judge = outcomes.take(~held_out), outcomes.take(held_out)
     if len(outcomes) < FEWEST or len(known) < batch_size:
