@@ -14,6 +14,7 @@ from typing import Any
 
 from omnirouter.checks import as_path
 from omnirouter.errors import RouterError
+from omnirouter.json_text import parse_json
 
 __all__ = ["check_replaceable", "naming", "read_folder", "write_folder"]
 
@@ -112,7 +113,7 @@ def read_folder(folder: str | Path, manifest_name: str, kind: str, newest_format
     if not path.is_file():
         raise RouterError(f"{folder} is not a {kind} folder: it has no {manifest_name}")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = parse_json(path.read_text(encoding="utf-8"))
         version, files = manifest["format"], manifest["files"]
         writer = manifest["omnirouter"]
         if type(version) is not int or version < 1 or not isinstance(files, dict):
@@ -166,7 +167,7 @@ def check_replaceable(folder: Path, manifest_name: str) -> None:
             raise FileExistsError(f"{folder} is not empty and has no {manifest_name}; it is not replaced")
         return
     try:
-        known = {manifest_name, *json.loads(manifest.read_text(encoding="utf-8"))["files"]}
+        known = {manifest_name, *parse_json(manifest.read_text(encoding="utf-8"))["files"]}
     except (OSError, ValueError, TypeError, KeyError):
         raise FileExistsError(
             f"{folder} has a damaged {manifest_name}, so which of its files may be replaced is unknown; remove it yourself"

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from omnirouter.json_text import parse_json
 from omnirouter.problem import Problem
 from omnirouter.resources import Resource, as_array
 
@@ -86,7 +87,7 @@ def read_array(path: Path) -> NDArray[Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is not a JSON file of a problem: {error}") from None
     _check_keys(f"{path}", data, KEYS, ("acc", "cost"))
