@@ -99,7 +99,9 @@ MASKED = np.ma.masked_array(ACC, mask=[[False, True], [False, False]])
     ],
 )
 def test_masked_entries_are_not_taken_for_numbers(name: str, call: Callable[[], Any]) -> None:
-    with pytest.raises(ValueError, match=f"^{name} is a masked array, 1 of its [24] entries masked; expected plain numbers: .* NaN"):
+    with pytest.raises(
+        ValueError, match=f"^{name} is a masked array, 1 of its [24] entries masked; expected plain numbers: .* NaN"
+    ):
         call()
 
 

@@ -88,8 +88,8 @@ def unmasked(name: str, value: Any) -> Any:
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         count = np.count_nonzero(np.ma.getmaskarray(value))
         raise ValueError(
-            f"{name} is a masked array, {count} of its {value.size} entries masked; expected plain numbers: outcomes that are not known "
-            "are NaN, and pairs that must not be used are False in the argument allowed of a solve"
+            f"{name} is a masked array, {count} of its {value.size} entries masked; expected plain numbers: outcomes that "
+            "are not known are NaN, and pairs that must not be used are False in the argument allowed of a solve"
         )
     return value
 

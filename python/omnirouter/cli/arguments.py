@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,14 +18,14 @@ from omnirouter.predictor.kinds import DEFAULT_KIND, KINDS
 
 __all__ = ["run"]
 
-SOLVED, NO_SOLUTION, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
+SOLVED, NO_SOLUTION, BAD_USAGE = 0, 1, 2
 READER_LEFT = 141  # standard output was closed early, as by `| head`
 CAPS = "most queries per model: numbers or 'none' separated by commas, or a .npy or JSON file of them"
 EPILOG = "exit codes: 0 solved (or verified), 1 no solution (or a wrong one), 2 bad usage, 130 interrupted"
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; returns the exit code."""
+def run(argv: Sequence[str] | None, interrupted: Callable[[BaseException], bool]) -> int:
+    """Run a command line; returns the exit code. What `interrupted` takes for Ctrl-C is raised as it is."""
     try:
         arguments = _parser().parse_args(argv)
     except SystemExit as end:  # argparse has printed why
@@ -33,27 +33,33 @@ def run(argv: Sequence[str] | None = None) -> int:
     try:
         check_inputs_kept(arguments)
         solved = arguments.run(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as where it was closed from the start
+            sys.stdout.flush()
         return SOLVED if solved else NO_SOLUTION
-    except KeyboardInterrupt:
-        print("omnirouter: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except SolveError as error:
-        print(json.dumps({"message": str(error)}) if arguments.json else error)
-        return NO_SOLUTION
-    except BrokenPipeError:
-        # The interpreter flushes standard output once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return READER_LEFT
-    except (OmniRouterError, ValueError, TypeError, OSError) as error:
-        print(f"omnirouter: error: {_in_a_line(error)}", file=sys.stderr)
+    except Exception as error:
+        if interrupted(error):
+            raise
+        if isinstance(error, SolveError):
+            print(json.dumps({"message": str(error)}) if arguments.json else error)
+            return NO_SOLUTION
+        if isinstance(error, BrokenPipeError):
+            # The interpreter flushes standard output once more when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return READER_LEFT
+        if not isinstance(error, (OmniRouterError, ValueError, TypeError, OSError, MemoryError, RecursionError)):
+            raise
+        if sys.stderr is not None:
+            print(f"omnirouter: error: {_in_a_line(error)}", file=sys.stderr)
         return BAD_USAGE
 
 
 def _in_a_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {text}" if text else "not enough memory"
+    return f"the input is nested too deeply: {text}" if isinstance(error, RecursionError) else text
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):

@@ -15,6 +15,7 @@ from omnirouter.cli.files import check_kept, check_replaced, check_target, write
 from omnirouter.curve import frontier as solve_frontier
 from omnirouter.evaluation import evaluate as evaluate_routing
 from omnirouter.evaluation.report import REPORT
+from omnirouter.json_text import parse_json
 from omnirouter.outcomes import Outcomes, read_prompts
 from omnirouter.outcomes.writing import replacing
 from omnirouter.pool import Pool
@@ -48,6 +49,7 @@ def solve(arguments: argparse.Namespace) -> bool:
     """``omnirouter solve``."""
     check_target(arguments.out, (".npy", ".csv", ".json"))
     check_target(arguments.save_problem, (".json",), "--save-problem")
+    report.check_shown(quiet=arguments.json)
     problem = _problem(arguments)
     settings = {name: getattr(arguments, name) for name in ("rel_gap", "time_limit", "threads")}
     with report.solving(quiet=arguments.json) as callback:
@@ -97,7 +99,7 @@ def verify(arguments: argparse.Namespace) -> bool:
     """``omnirouter verify``."""
     problem = read_problem(arguments.problem)
     try:
-        plan = json.loads(arguments.plan.read_text(encoding="utf-8"))
+        plan = parse_json(arguments.plan.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{arguments.plan} is not a JSON plan: {error}") from None
     if not isinstance(plan, dict):
@@ -189,6 +191,7 @@ def _pool(arguments: argparse.Namespace, names: Sequence[str]) -> Pool | None:
 def route(arguments: argparse.Namespace) -> bool:
     """``omnirouter route``."""
     check_target(arguments.out, (".parquet", ".csv", ".jsonl"))
+    report.check_shown(quiet=arguments.json)
     caps = _caps_by_name(arguments.cap)
     prompts = read_prompts(arguments.prompts)
     router = Router.load(arguments.router, threads=arguments.threads)
@@ -215,6 +218,7 @@ def route(arguments: argparse.Namespace) -> bool:
 def evaluate(arguments: argparse.Namespace) -> bool:
     """``omnirouter evaluate``."""
     check_replaced(arguments.out, REPORT)
+    report.check_shown(quiet=arguments.json)
     outcomes = Outcomes.read(arguments.outcomes)
     router = None if arguments.router is None else Router.load(arguments.router)
     pool = None if arguments.pool is None else Pool.read(arguments.pool)
@@ -266,6 +270,7 @@ def finetune_encoder(arguments: argparse.Namespace) -> bool:
 def frontier(arguments: argparse.Namespace) -> bool:
     """``omnirouter frontier``."""
     check_target(arguments.out, (".json", ".csv", ".png"))
+    report.check_shown(quiet=arguments.json)
     acc, cost = read_array(arguments.acc), read_array(arguments.cost)
     with report.progress("budgets", quiet=arguments.json) as progress:
         curve = solve_frontier(acc, cost, _caps(arguments.caps), points=arguments.points, progress=progress)
@@ -289,6 +294,7 @@ def demo(arguments: argparse.Namespace) -> bool:
     from omnirouter.demo import DEMO_FILE, run  # the demo needs every extra
 
     check_replaced(arguments.out, DEMO_FILE)
+    report.check_shown(quiet=arguments.json)
     result = run(arguments.out, n_queries=arguments.queries, seed=arguments.seed, quiet=arguments.json)
     if arguments.json:
         print(json.dumps(result.to_dict()))
@@ -320,7 +326,7 @@ def _caps(text: str | None) -> list[float | None] | None:
         return read_array(path).tolist()  # type: ignore[no-any-return]
     if path.suffix == ".json":
         try:
-            return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+            return parse_json(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
         except ValueError as error:
             raise ValueError(f"{path} is not a JSON list of numbers and nulls: {error}") from None
     try:

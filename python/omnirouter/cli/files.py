@@ -16,6 +16,7 @@ from omnirouter.folder import check_replaceable
 __all__ = ["check_inputs_kept", "check_kept", "check_replaced", "check_target", "write_table"]
 
 TARGETS = {"out": "--out", "save_problem": "--save-problem"}
+NEEDED = {".parquet": ("pyarrow.parquet", "predict"), ".png": ("matplotlib.figure", "plot")}
 MAYBE_FILES = ("caps",)  # texts that may be the name of a file; other files are paths
 
 
@@ -52,7 +53,7 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def check_target(path: Path | None, suffixes: Sequence[str], argument: str = "--out") -> None:
-    """Refuse a target that cannot be written, before any work is done."""
+    """Refuse a target that cannot be written, before any work is done; also for want of the package that writes it."""
     if path is None:
         return
     if path.suffix not in suffixes:
@@ -60,6 +61,8 @@ def check_target(path: Path | None, suffixes: Sequence[str], argument: str = "--
     if path.is_dir():
         raise ValueError(f"{argument} is {path}, which is a folder, expected a file")
     _check_parent(path, argument)
+    if path.suffix in NEEDED:
+        require(*NEEDED[path.suffix])
 
 
 def check_replaced(path: Path, manifest_name: str) -> None:

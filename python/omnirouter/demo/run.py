@@ -14,6 +14,7 @@ from omnirouter.cli.files import write_table
 from omnirouter.cli.report import progress
 from omnirouter.curve import frontier
 from omnirouter.demo.simulate import simulate
+from omnirouter.extras import require
 from omnirouter.folder import check_replaceable, write_folder
 from omnirouter.router import Router
 from omnirouter.routing import Routing
@@ -69,6 +70,7 @@ def run(out: Path, *, n_queries: int = 1000, seed: int = 0, quiet: bool = False)
     """
     n_queries, seed = whole("queries", n_queries, 10, LARGEST_COUNT), whole("seed", seed)
     check_replaceable(out, DEMO_FILE)
+    require("matplotlib.figure", extra="plot")  # before the work, not after it
     history, batch = simulate(HISTORY, seed), simulate(n_queries, seed + 1)
     assert batch.cost is not None
     with progress("embedding", quiet=quiet) as bar:
