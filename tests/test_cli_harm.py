@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -244,6 +245,19 @@ def test_ctrl_c_is_an_interrupt_whatever_becomes_of_it(
     monkeypatch.setattr("omnirouter.cli.commands.read_array", lambda path: work())
     assert main(["frontier", "acc.npy", "cost.npy"]) == 130
     assert capsys.readouterr() == ("", "omnirouter: interrupted\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_ctrl_c_inside_exec_is_exit_code_130_too(here: Path) -> None:
+    """Python remembers such a one, and would end by the signal."""
+    code = (
+        "import sys\n"
+        "from omnirouter.cli import commands, main\n"
+        "commands.read_array = lambda path: exec('raise KeyboardInterrupt')\n"
+        "sys.exit(main(['frontier', 'acc.npy', 'cost.npy']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "omnirouter: interrupted\n")
 
 
 def test_without_ctrl_c_an_error_of_ours_keeps_its_traceback(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

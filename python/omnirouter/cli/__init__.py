@@ -26,6 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                     raise KeyboardInterrupt from error
                 raise
     except KeyboardInterrupt:
+        # Where it came in the exec of a text, such as that of dataclasses, Python would end by the signal; the next exec
+        # makes it forget that.
+        exec("")
         if sys.stderr is not None:
             print("omnirouter: interrupted", file=sys.stderr)
         return INTERRUPTED
