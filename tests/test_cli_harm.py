@@ -248,15 +248,17 @@ def test_ctrl_c_is_an_interrupt_whatever_becomes_of_it(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_ctrl_c_inside_exec_is_exit_code_130_too(here: Path) -> None:
-    """Python remembers such a one, and would end by the signal."""
+def test_ctrl_c_inside_exec_is_exit_code_130_too(tmp_path: Path) -> None:
+    """Python remembers such a one where it runs a module, and would end by the signal."""
     code = (
         "import sys\n"
         "from omnirouter.cli import commands, main\n"
         "commands.read_array = lambda path: exec('raise KeyboardInterrupt')\n"
-        "sys.exit(main(['frontier', 'acc.npy', 'cost.npy']))"
+        "sys.exit(main(['frontier', 'acc.npy', 'cost.npy']))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    (tmp_path / "stopped.py").write_text(code)
+    command = [sys.executable, "-m", "stopped"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "omnirouter: interrupted\n")
 
 
