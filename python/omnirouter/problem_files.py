@@ -52,14 +52,16 @@ def read_problem(path: Path) -> Problem:
     )
 
 
-def problem_arrays(path: Path) -> list[Path]:
-    """The files of arrays that a problem file names, as `read_problem` opens them; so are the errors."""
+def problem_arrays(path: Path) -> dict[str, Path]:
+    """The files of arrays that a problem file names, as `read_problem` opens them, by what they are there."""
     data = _read(path)
     resources = data.get("resources")
     entries = resources if isinstance(resources, list) else []
-    named = [data.get(name) for name in ("acc", "cost", "allowed")]
-    named += [entry.get(name) for entry in entries if isinstance(entry, dict) for name in ("usage", "per")]
-    return [path.parent / name for name in named if isinstance(name, str)]
+    named = {name: data.get(name) for name in ("acc", "cost", "allowed")}
+    for at, entry in enumerate(entries):
+        if isinstance(entry, dict):
+            named |= {f"resources[{at}] {name}": entry.get(name) for name in ("usage", "per")}
+    return {f"{name} of {path}": path.parent / file for name, file in named.items() if isinstance(file, str)}
 
 
 def describe_problem(path: Path, acc: Path, cost: Path, limits: Mapping[str, Any]) -> str:

@@ -32,16 +32,13 @@ def run(argv: Sequence[str] | None, interrupted: Callable[[BaseException], bool]
         return int(end.code or 0)
     try:
         check_inputs_kept(arguments)
-        solved = arguments.run(arguments)
+        solved = _solved(arguments)
         if sys.stdout is not None:  # as where it was closed from the start
             sys.stdout.flush()
         return SOLVED if solved else NO_SOLUTION
     except Exception as error:
         if interrupted(error):
             raise
-        if isinstance(error, SolveError):
-            print(json.dumps({"message": str(error)}) if arguments.json else error)
-            return NO_SOLUTION
         if isinstance(error, BrokenPipeError):
             # The interpreter flushes standard output once more when it ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -51,6 +48,14 @@ def run(argv: Sequence[str] | None, interrupted: Callable[[BaseException], bool]
         if sys.stderr is not None:
             print(f"omnirouter: error: {_in_a_line(error)}", file=sys.stderr)
         return BAD_USAGE
+
+
+def _solved(arguments: argparse.Namespace) -> bool:
+    try:
+        return bool(arguments.run(arguments))
+    except SolveError as error:
+        print(json.dumps({"message": str(error)}) if arguments.json else error)
+        return False
 
 
 def _in_a_line(error: Exception) -> str:

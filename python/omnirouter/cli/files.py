@@ -6,7 +6,7 @@ import argparse
 import csv
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +30,19 @@ def check_inputs_kept(arguments: argparse.Namespace) -> None:
         for name, value in vars(arguments).items()
         if isinstance(value, Path) or (name in MAYBE_FILES and value is not None)
     }
-    inputs = [path for name, path in given.items() if name not in TARGETS and name != getattr(arguments, "in_place", None)]
+    kept = getattr(arguments, "in_place", None)
+    inputs = {name: path for name, path in given.items() if name not in TARGETS and name != kept}
     for name, argument in TARGETS.items():
         if name in given:
             check_kept(given[name], inputs, argument)
-            inputs.append(given[name])
+            inputs[argument] = given[name]
 
 
-def check_kept(target: Path | None, inputs: Iterable[Path], argument: str = "--out") -> None:
-    """Refuse a target that is one of the inputs, before any work is done."""
-    for path in inputs:
+def check_kept(target: Path | None, inputs: Mapping[str, Path], argument: str = "--out") -> None:
+    """Refuse a target that is one of the inputs, which have names, before any work is done."""
+    for name, path in inputs.items():
         if target is not None and _same(target, path):
-            which = "also" if target == path else f"the same file as {path},"
-            raise ValueError(f"{argument} is {target}, {which} given for something else; expected a file of its own")
+            raise ValueError(f"{argument} is {target}, the same file as {name}, {path}; expected a file of its own")
 
 
 def _same(one: Path, other: Path) -> bool:
