@@ -6,7 +6,7 @@ Realised on the test split; budgets are shares of what the most accurate single 
 bootstrap intervals. **New model**: the most accurate model of the train split is held out, the router fitted on the
 others, and the model then added from a number of its outcomes, drawn at random (`Router.add_model`); "all at once" is a
 router fitted on everything. Log-loss is that of the new model alone. **Few observations**: in the train split only this
-share of the pairs of query and model is kept, at random; queries that keep none are left out. Log-loss is that of all models.
+share of the pairs of query and model is kept, at random; queries without any are left out. Log-loss is that of all models.
 """
 
 from __future__ import annotations
