@@ -15,7 +15,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from measure import described, lines, short, table, write_json
+from measure import described, lines, short, silenced, table, write_json
 from omnirouter import Problem
 from omnirouter.solver import solve_problem
 
@@ -75,7 +75,8 @@ def compare(kind: Kind, n: int, seed: int, limit: float) -> Row:
     start = time.process_time()
     solution = solve_problem(problem, rel_gap=0, time_limit=limit, threads=1)
     middle = time.process_time()
-    verdict = judge(problem, time_limit=limit, tolerance=None)
+    with silenced():
+        verdict = judge(problem, time_limit=limit, tolerance=None)
     end = time.process_time()
     theirs, gap = None, float("inf")
     if verdict.plan is not None:

@@ -6,9 +6,11 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,20 @@ def described() -> str:
     own = machine()
     versions = ", ".join(f"{name} {version}" for name, version in own["versions"].items())
     return f"{own['processor']}, {own['cores']} cores, Python {own['python']}, {versions}."
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Nothing that a library writes to standard output itself gets there; HiGHS prints a banner, whatever it is told."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from omnirouter import (
     frontier,
 )
 from omnirouter.cli import main
-from omnirouter.demo import simulate
+from omnirouter.demo import run, simulate
 from omnirouter.errors import RouterError
 from omnirouter.predictor import Encoder
 
@@ -38,6 +39,26 @@ LIMIT: Any = True
 
 def with_cost(cost: Any) -> Outcomes:
     return Outcomes(["a", "b", "c"], ["small", "large"], np.ones((3, 2)), cost=cost)
+
+
+@pytest.fixture(scope="module")
+def few_models() -> Router:
+    """A router that knows half of the models."""
+    return Router.fit(HISTORY.with_models(HISTORY.models[:3]), predictor="knn")
+
+
+@pytest.fixture
+def embedded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many texts at a time were embedded since."""
+    counts: list[int] = []
+    run = Encoder._run
+
+    def noted(self: Encoder, ids: list[list[int]], longest: int) -> Any:
+        counts.append(len(ids))
+        return run(self, ids, longest)
+
+    monkeypatch.setattr(Encoder, "_run", noted)
+    return counts
 
 
 @pytest.mark.parametrize(
@@ -110,6 +131,94 @@ def test_holes_may_be_none() -> None:
     np.testing.assert_array_equal(with_cost([[1, None]] * 3).cost, [[1.0, np.nan]] * 3)
 
 
+MASKED = np.ma.masked_array(ACC, mask=[[False, True], [False, False]])
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("acc", lambda: omnirouter.solve(MASKED, COST, budget=4.0)),
+        ("cost", lambda: frontier(ACC, MASKED)),
+        ("allowed", lambda: Problem(ACC, COST, allowed=MASKED > 0)),
+        ("caps", lambda: Problem(ACC, COST, MASKED[0])),
+        ("budgets", lambda: frontier(ACC, COST, budgets=MASKED[0])),
+        ("money: limit", lambda: Resource("cost", MASKED[0], name="money")),
+        ("money: usage", lambda: Problem(ACC, COST, resources=[Resource(MASKED, 4.0, name="money")])),
+        ("acc", lambda: Outcomes(["a", "b"], ["small", "large"], MASKED)),
+        ("cost", lambda: Outcomes(["a", "b"], ["small", "large"], ACC, cost=MASKED)),
+    ],
+)
+def test_masked_entries_are_not_taken_for_numbers(name: str, call: Callable[[], Any]) -> None:
+    with pytest.raises(
+        ValueError, match=f"^{name} is a masked array, 1 of its [24] entries masked; expected plain numbers: .* NaN"
+    ):
+        call()
+
+
+def test_a_mask_that_masks_nothing_loses_nothing() -> None:
+    assert omnirouter.solve(np.ma.masked_array(ACC), COST, budget=4.0).spend == 4.0
+
+
+BAD: Any = 3
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda router: Router.fit(HISTORY, progress=BAD),
+        lambda router: router.predict(["a", "b"], progress=BAD),
+        lambda router: router.route(["a", "b"], budget=1.0, progress=BAD),
+        lambda router: router.add_model(HISTORY.with_models(HISTORY.models[3:4]), progress=BAD),
+        lambda router: router.predictor.encoder_.encode(["a", "b"], progress=BAD),
+        lambda router: frontier(ACC, COST, progress=BAD),
+        lambda router: evaluate(HISTORY, progress=BAD),
+        lambda router: omnirouter.finetune_encoder(HISTORY, "base", "out", progress=BAD),
+        lambda router: omnirouter.export_encoder("base", "out", progress=BAD),
+    ],
+)
+def test_progress_is_called_or_refused(few_models: Router, call: Callable[[Router], Any], embedded: list[int]) -> None:
+    with pytest.raises(TypeError, match=r"^progress is 3, expected a callable$"):
+        call(few_models)
+    assert sum(embedded) <= 1  # an encoder is tried when it is opened
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"rel_gap": 5}, ValueError, r"rel_gap is 5, expected a number in \[0, 1\)"),
+        ({"rel_gap": math.nan}, ValueError, r"rel_gap is nan, expected a number in \[0, 1\)"),
+        ({"rel_gap": "x"}, TypeError, r"rel_gap is 'x', expected a number in \[0, 1\)"),
+        ({"threads": -1}, ValueError, "threads is -1, expected a whole number >= 0"),
+        ({"seed": "x"}, TypeError, "seed is 'x', expected a whole number >= 0"),
+        ({"time_limit": -1}, ValueError, "time_limit is -1, expected a number of seconds > 0"),
+        ({"time_limit": "x"}, TypeError, "time_limit is 'x', expected a number of seconds > 0"),
+        ({"callback": 3}, TypeError, "callback is 3, expected a callable that takes a Progress"),
+    ],
+)
+def test_settings_are_refused_before_prompts_are_embedded(
+    few_models: Router, embedded: list[int], settings: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        few_models.route(["a"], budget=1.0, **settings)
+    assert embedded == []
+    with pytest.raises(error, match=message):
+        omnirouter.solve(ACC, COST, budget=4.0, **settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("points", lambda: frontier(ACC, COST, points=10**12)),
+        ("points", lambda: evaluate(HISTORY, points=10**12)),
+        ("resamples", lambda: evaluate(HISTORY, resamples=10**12)),
+        ("queries", lambda: run(Path("demo"), n_queries=10**12)),
+    ],
+)
+def test_counts_beyond_all_memory_are_refused(name: str, call: Callable[[], Any]) -> None:
+    with pytest.raises(ValueError, match=f"^{name} is 1,000,000,000,000, expected a whole number from .* to 1,000,000$"):
+        call()
+
+
 def test_budgets_of_a_curve_are_numbers() -> None:
     with pytest.raises(ValueError, match="budgets is not a vector of numbers: it has bool entries"):
         frontier(ACC, COST, budgets=[True])
@@ -151,12 +260,11 @@ def test_a_router_file_that_is_no_text_is_not_printed(tmp_path: Path) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_models_that_are_added_are_models() -> None:
-    few = HISTORY.with_models(HISTORY.models[:3])
-    router = Router.fit(few, predictor="knn")
+def test_models_that_are_added_are_models(few_models: Router) -> None:
+    router = few_models
     with pytest.raises(TypeError, match="model is int, expected Model"):
         router.add_model(HISTORY.with_models(HISTORY.models[3:4]), 3)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="prediction is NoneType, expected Prediction"):
         router.quantiles(None)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="caps has True for the model"):
-        router.route(["a"], caps={few.models[0]: True})
+        router.route(["a"], caps={router.models[0]: True})

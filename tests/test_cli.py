@@ -403,8 +403,9 @@ def test_ctrl_c_is_exit_code_130_and_leaves_nothing(start: Callable[..., Any], t
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")
-def test_a_reader_that_leaves_is_not_an_error(start: Callable[..., Any], folder: Path) -> None:
-    command = omnirouter("frontier", folder / "acc.npy", folder / "cost.npy", "--points", "2")
+@pytest.mark.parametrize("caps", ["none,none,none", "1,1,1"], ids=["plans", "no plan"])
+def test_a_reader_that_leaves_is_not_an_error(start: Callable[..., Any], folder: Path, caps: str) -> None:
+    command = omnirouter("frontier", folder / "acc.npy", folder / "cost.npy", "--points", "2", "--caps", caps)
     process = start(command)
     assert process.stdout is not None
     assert process.stderr is not None

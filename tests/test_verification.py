@@ -396,10 +396,18 @@ def test_a_corrupted_ray_is_caught() -> None:
         ({"bound": 10**400}, "the plan's bound is no number: int too large"),
         ({"bound": "x"}, "the plan's bound is no number: could not convert"),
         ({"info": None}, "is not what Solution.to_dict gives"),
+        ({"info": {"settings": {"rel_gap": "x"}}}, "the plan's rel_gap is no number"),
+        ({"load": [[1], [2, 3]]}, "the plan's load is no list of whole numbers"),
+        ({"certificate": 3}, "the plan's certificate is 3, expected an object"),
+        ({"certificate": {"kind": "ray"}}, "the plan's certificate is of kind 'ray' and has no prices"),
+        ({"certificate": {"kind": "ray", "prices": 3}}, "the plan has no prices for budget"),
+        ({"certificate": {"kind": "query"}}, "the plan's certificate is of kind 'query' and has no query"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(change: dict[str, Any], words: str) -> None:
     problem = rich(0)
+    if "certificate" in change:
+        change = {"status": "infeasible", "assignment": None} | change
     with pytest.raises(ValueError, match=words):
         verify(problem, tampered(solved(problem), **change))
     data = tampered(solved(problem))

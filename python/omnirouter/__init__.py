@@ -9,11 +9,13 @@ quality floor, within every model's capacity (OmniRouter, arXiv:2502.20576).
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
 from omnirouter._core import __version__
 
+TYPE_CHECKING = False  # not from typing: its import takes longer than all else here, and a command line can end in it
 if TYPE_CHECKING:
+    from typing import Any
+
     from omnirouter.curve import Frontier, frontier
     from omnirouter.duals import Duals
     from omnirouter.errors import OmniRouterError, SolveError

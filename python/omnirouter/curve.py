@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnirouter import _core
-from omnirouter.checks import as_path, whole
+from omnirouter.checks import LARGEST_COUNT, as_path, maybe_callable, unmasked, whole
 from omnirouter.extras import require
 from omnirouter.problem import Caps, Problem
 from omnirouter.resources import Resource
@@ -198,9 +198,11 @@ def frontier(
     >>> curve.accuracy.round(3).tolist()
     [0.6, 0.8, 0.85]
     """
+    maybe_callable("progress", progress)
     fixed: dict[str, Any] = {"resources": resources, "allowed": allowed, "rel_gap": rel_gap, "threads": threads}
     grid = None
     if budgets is not None:
+        unmasked("budgets", budgets)
         try:
             grid = np.asarray(budgets)
             if grid.dtype.kind not in "fiuO":  # whole numbers beyond int64 are objects
@@ -211,7 +213,7 @@ def frontier(
         if grid.ndim != 1 or len(grid) == 0:
             raise ValueError(f"budgets has shape {grid.shape}, expected (k,) with at least one budget")
     else:
-        points = whole("points", points, 2)
+        points = whole("points", points, 2, LARGEST_COUNT)
     total = points if grid is None else len(grid)
     # The budget of this problem only says that there is one.
     problem = Problem(acc, cost, caps, 1.0 if grid is None else float(grid.max()), resources=resources, allowed=allowed)

@@ -14,8 +14,11 @@ from typing import Any
 
 from omnirouter.checks import as_path
 from omnirouter.errors import RouterError
+from omnirouter.json_text import parse_json
 
 __all__ = ["check_replaceable", "naming", "read_folder", "write_folder"]
+
+OLD = "old"  # in the workspace: what the new folder replaces
 
 
 @contextmanager
@@ -57,6 +60,7 @@ def write_folder(folder: str | Path, manifest_name: str, write: Callable[[Path],
         try:
             _write_and_move(folder, manifest_name, write, workspace)
         finally:
+            _put_back(folder, workspace / OLD)  # should this be stopped as well, the workspace stays with the old one in it
             shutil.rmtree(workspace, ignore_errors=True)
 
 
@@ -75,12 +79,14 @@ def _write_and_move(folder: Path, manifest_name: str, write: Callable[[Path], di
     if not folder.is_symlink() and not folder.exists():
         fresh.rename(folder)
         return
-    folder.rename(workspace / "old")
-    try:
-        fresh.rename(folder)
-    except OSError:
-        (workspace / "old").rename(folder)
-        raise
+    folder.rename(workspace / OLD)
+    fresh.rename(folder)
+
+
+def _put_back(folder: Path, old: Path) -> None:
+    """Where a move was stopped half-way, by an error or by Ctrl-C at any point, the old folder is where it was."""
+    if os.path.lexists(old) and not os.path.lexists(folder):
+        old.rename(folder)
 
 
 def read_folder(folder: str | Path, manifest_name: str, kind: str, newest_format: int) -> dict[str, Any]:
@@ -109,7 +115,7 @@ def read_folder(folder: str | Path, manifest_name: str, kind: str, newest_format
     if not path.is_file():
         raise RouterError(f"{folder} is not a {kind} folder: it has no {manifest_name}")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = parse_json(path.read_text(encoding="utf-8"))
         version, files = manifest["format"], manifest["files"]
         writer = manifest["omnirouter"]
         if type(version) is not int or version < 1 or not isinstance(files, dict):
@@ -163,7 +169,7 @@ def check_replaceable(folder: Path, manifest_name: str) -> None:
             raise FileExistsError(f"{folder} is not empty and has no {manifest_name}; it is not replaced")
         return
     try:
-        known = {manifest_name, *json.loads(manifest.read_text(encoding="utf-8"))["files"]}
+        known = {manifest_name, *parse_json(manifest.read_text(encoding="utf-8"))["files"]}
     except (OSError, ValueError, TypeError, KeyError):
         raise FileExistsError(
             f"{folder} has a damaged {manifest_name}, so which of its files may be replaced is unknown; remove it yourself"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from omnirouter.errors import PoolError
 from omnirouter.extras import require
+from omnirouter.json_text import parse_json
 
 __all__ = ["close_names", "entry_fields", "load_mapping", "token_prices"]
 
@@ -33,8 +33,8 @@ def load_mapping(path: Path) -> dict[Any, Any]:
     suffix = path.suffix.lower()
     if suffix == ".json" or (suffix not in (".yaml", ".yml") and text.lstrip().startswith("{")):
         try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            data = parse_json(text)
+        except ValueError as error:
             raise PoolError(f"{path}: not JSON ({error})") from error
     else:
         yaml = require("yaml", extra="predict")

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from omnirouter.checks import is_number, real
+from omnirouter.checks import is_number, real, unmasked
 from omnirouter.resources import Resource, as_array, assembled
 
 __all__ = ["Audit", "Caps", "Objective", "Problem"]
@@ -282,7 +282,7 @@ def _floor(value: object, n: int) -> Resource:
 
 
 def _caps(value: Caps, m: int) -> Resource:
-    limits = _whole_numbers(value)
+    limits = _whole_numbers(unmasked("caps", value))
     if limits is None or limits.shape != (m,):
         limits = _caps_one_by_one(value, m)
     return assembled("caps", 1.0, limits, per="model")

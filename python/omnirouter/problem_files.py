@@ -17,11 +17,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from omnirouter.json_text import parse_json
 from omnirouter.npy import read_array
 from omnirouter.problem import Problem
 from omnirouter.resources import Resource, as_array
 
-__all__ = ["describe_problem", "read_problem"]
+__all__ = ["describe_problem", "problem_arrays", "read_problem"]
 
 KEYS = ("acc", "cost", "caps", "budget", "min_accuracy", "objective", "allowed", "resources")
 RESOURCE_KEYS = ("name", "usage", "limit", "per", "sense")
@@ -35,11 +36,7 @@ def read_problem(path: Path) -> Problem:
     ValueError, TypeError
         It is not one, or what it says is no problem; the message names the entry.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not a JSON file of a problem: {error}") from None
-    _check_keys(f"{path}", data, KEYS, ("acc", "cost"))
+    data = _read(path)
     folder = path.parent
     limits = {name: data.get(name) for name in ("budget", "min_accuracy", "objective")}
     allowed, resources = data.get("allowed"), data.get("resources", [])
@@ -55,10 +52,31 @@ def read_problem(path: Path) -> Problem:
     )
 
 
+def problem_arrays(path: Path) -> dict[str, Path]:
+    """The files of arrays that a problem file names, as `read_problem` opens them, by what they are there."""
+    data = _read(path)
+    resources = data.get("resources")
+    entries = resources if isinstance(resources, list) else []
+    named = {name: data.get(name) for name in ("acc", "cost", "allowed")}
+    for at, entry in enumerate(entries):
+        if isinstance(entry, dict):
+            named |= {f"resources[{at}] {name}": entry.get(name) for name in ("usage", "per")}
+    return {f"{name} of {path}": path.parent / file for name, file in named.items() if isinstance(file, str)}
+
+
 def describe_problem(path: Path, acc: Path, cost: Path, limits: Mapping[str, Any]) -> str:
     """The text of a problem file at `path`: where the matrices are, and the limits that are not None."""
     files = {name: os.path.relpath(file, path.parent) for name, file in (("acc", acc), ("cost", cost))}
     return json.dumps(files | {name: value for name, value in limits.items() if value is not None}, indent=1) + "\n"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = parse_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not a JSON file of a problem: {error}") from None
+    _check_keys(f"{path}", data, KEYS, ("acc", "cost"))
+    return dict(data)
 
 
 def _resource(path: Path, at: int, data: Any) -> Resource:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from omnirouter.checks import is_number
+from omnirouter.checks import is_number, unmasked
 
 __all__ = ["Column", "Resource", "as_array", "assembled"]
 
@@ -37,6 +37,7 @@ class Column:
 
 def as_array(name: str, value: Any) -> NDArray[Any]:
     """``numpy.asarray``, with an error that names the argument."""
+    unmasked(name, value)
     try:
         return np.asarray(value)
     except (TypeError, ValueError) as error:
@@ -225,6 +226,7 @@ def _fill(resource: Resource, name: str, usage: Any, limit: Any, per: Any, sense
 
 
 def _vector(name: str, value: Any) -> NDArray[np.float64]:
+    unmasked(name, value)
     entries = value if isinstance(value, (list, tuple)) else [] if isinstance(value, np.ndarray) else [value]
     if (isinstance(value, np.ndarray) and value.dtype.kind in "bUS") or not all(map(is_number, entries)):
         raise TypeError(f"{name} is {value!r}, expected numbers")

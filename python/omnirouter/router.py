@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnirouter import __version__
-from omnirouter.checks import is_number
+from omnirouter.checks import is_number, maybe_callable, unmasked
 from omnirouter.confidence import Assurance, check_confidence, solve_confidently
 from omnirouter.duals import Duals
 from omnirouter.errors import OmniRouterError, RouterError
@@ -31,7 +31,7 @@ from omnirouter.reliability import Quantiles, Reliability
 from omnirouter.resources import Resource
 from omnirouter.routing import Routing
 from omnirouter.solution import Solution
-from omnirouter.solver import Callback, solve
+from omnirouter.solver import Callback, check_callback, core_settings, solve
 
 __all__ = ["Router", "Routing"]
 
@@ -284,11 +284,14 @@ class Router:
             For an argument that is not as described above.
         """
         texts = check_prompts(prompts)
+        maybe_callable("progress", progress)
+        check_callback(callback)
+        core_settings(rel_gap, time_limit, threads, seed)
         if confidence is not None:
             check_confidence(confidence, budget, min_accuracy)
             self._known("confidence")
         limits = self._caps(caps)
-        # Limits are refused before the long work of embedding; the matrices are not known yet, only their shape.
+        # Limits, too, are refused before the long work of embedding; the matrices are not known yet, only their shape.
         blank = np.zeros((len(texts), len(self.models)), dtype=np.float32)
         Problem(
             blank,
@@ -445,7 +448,7 @@ class Router:
                 raise ValueError(f"caps names the model {unknown[0]!r}; known are {', '.join(self.models)}")
             given = [caps.get(name) for name in self.models]
         else:
-            entries = np.asarray(caps, dtype=object)
+            entries = np.asarray(unmasked("caps", caps), dtype=object)
             if entries.ndim == 0:
                 raise TypeError(
                     f"caps is {caps!r}, expected a mapping from models to numbers, or one number per model ({m})"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnirouter import _core
-from omnirouter.checks import real, whole
+from omnirouter.checks import maybe_callable, real, whole
 from omnirouter.duals import Duals
 from omnirouter.form import Form
 from omnirouter.problem import Caps, Objective, Problem
@@ -22,6 +22,7 @@ from omnirouter.words import why_infeasible
 
 __all__ = [
     "CoreSettings",
+    "check_callback",
     "core_problem",
     "core_settings",
     "finite_limits",
@@ -35,6 +36,7 @@ __all__ = [
 _LOG = logging.getLogger("omnirouter")
 _DEFAULTS = _core.defaults()
 SETTINGS = ("rel_gap", "time_limit", "threads", "seed", "node_limit")
+GAP, SECONDS = "a number in [0, 1)", "a number of seconds > 0"
 
 _ENDINGS = {Status.OPTIMAL: "optimal", Status.TIME_LIMIT: "time limit", Status.STOPPED: "stopped by the callback"}
 
@@ -207,13 +209,24 @@ CoreSettings: TypeAlias = "tuple[float, float, int, int, int]"
 
 def core_settings(rel_gap: float = 1e-4, time_limit: float | None = None, threads: int = 0, seed: int = 0) -> CoreSettings:
     """The settings of the native core, in the order of `SETTINGS`, checked."""
+    gap = real("rel_gap", rel_gap, GAP)
+    if not 0 <= gap < 1:
+        raise ValueError(f"rel_gap is {gap:g}, expected {GAP}")
+    seconds = math.inf if time_limit is None else real("time_limit", time_limit, SECONDS)
+    if not seconds > 0:
+        raise ValueError(f"time_limit is {seconds:g}, expected {SECONDS}")
     return (
-        real("rel_gap", rel_gap),
-        math.inf if time_limit is None else real("time_limit", time_limit),
+        gap,
+        seconds,
         whole("threads", threads),
         whole("seed", seed),
         _DEFAULTS["node_limit"],
     )
+
+
+def check_callback(callback: Any) -> None:
+    """Refuse what no solve could call."""
+    maybe_callable("callback", callback, "a callable that takes a Progress")
 
 
 def run(
@@ -388,8 +401,7 @@ class _Log:
     """Turns reports of the core into log lines and calls of the user's callback."""
 
     def __init__(self, problem: Problem | Form, callback: Callback | None, verbose: bool) -> None:
-        if callback is not None and not callable(callback):
-            raise TypeError(f"callback is {callback!r}, expected a callable that takes a Progress")
+        check_callback(callback)
         self.callback, self.verbose, self.start = callback, verbose, time.perf_counter()
         self.logs = verbose or _LOG.isEnabledFor(logging.INFO)
         self.wanted = self.logs or callback is not None

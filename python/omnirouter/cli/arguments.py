@@ -6,52 +6,65 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from omnirouter import __version__
 from omnirouter.cli import commands
+from omnirouter.cli.files import check_inputs_kept
 from omnirouter.errors import OmniRouterError, SolveError
 from omnirouter.predictor.kinds import DEFAULT_KIND, KINDS
 
 __all__ = ["run"]
 
-SOLVED, NO_SOLUTION, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
+SOLVED, NO_SOLUTION, BAD_USAGE = 0, 1, 2
 READER_LEFT = 141  # standard output was closed early, as by `| head`
 CAPS = "most queries per model: numbers or 'none' separated by commas, or a .npy or JSON file of them"
 EPILOG = "exit codes: 0 solved (or verified), 1 no solution (or a wrong one), 2 bad usage, 130 interrupted"
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; returns the exit code."""
+def run(argv: Sequence[str] | None, interrupted: Callable[[BaseException], bool]) -> int:
+    """Run a command line; returns the exit code. What `interrupted` takes for Ctrl-C is raised as it is."""
     try:
         arguments = _parser().parse_args(argv)
     except SystemExit as end:  # argparse has printed why
         return int(end.code or 0)
     try:
-        solved = arguments.run(arguments)
-        sys.stdout.flush()
+        check_inputs_kept(arguments)
+        solved = _solved(arguments)
+        if sys.stdout is not None:  # as where it was closed from the start
+            sys.stdout.flush()
         return SOLVED if solved else NO_SOLUTION
-    except KeyboardInterrupt:
-        print("omnirouter: interrupted", file=sys.stderr)
-        return INTERRUPTED
+    except Exception as error:
+        if interrupted(error):
+            raise
+        if isinstance(error, BrokenPipeError):
+            # The interpreter flushes standard output once more when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return READER_LEFT
+        if not isinstance(error, (OmniRouterError, ValueError, TypeError, OSError, MemoryError, RecursionError)):
+            raise
+        if sys.stderr is not None:
+            print(f"omnirouter: error: {_in_a_line(error)}", file=sys.stderr)
+        return BAD_USAGE
+
+
+def _solved(arguments: argparse.Namespace) -> bool:
+    try:
+        return bool(arguments.run(arguments))
     except SolveError as error:
         print(json.dumps({"message": str(error)}) if arguments.json else error)
-        return NO_SOLUTION
-    except BrokenPipeError:
-        # The interpreter flushes standard output once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return READER_LEFT
-    except (OmniRouterError, ValueError, TypeError, OSError) as error:
-        print(f"omnirouter: error: {_in_a_line(error)}", file=sys.stderr)
-        return BAD_USAGE
+        return False
 
 
 def _in_a_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {text}" if text else "not enough memory"
+    return f"the input is nested too deeply: {text}" if isinstance(error, RecursionError) else text
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
@@ -85,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     demo = add("demo", "fit and route a simulated batch, offline", "demo --out demo-output", commands.demo)
-    demo.add_argument("--out", type=Path, default=Path("demo-output"), help="folder for plan.csv and curve.png")
+    demo.add_argument("--out", type=Path, default=Path("demo-output"), help="folder for plan.csv, curve.png and demo.json")
     demo.add_argument("--queries", type=int, default=1000, help="prompts to route")
     demo.add_argument("--seed", type=int, default=0, help="seed of the simulation")
     _json(demo)
@@ -130,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
         "add-model router/ new-model.parquet -o router/",
         commands.add_model,
     )
+    added.set_defaults(in_place="router")
     added.add_argument("router", type=Path, help="folder that fit wrote")
     added.add_argument("outcomes", type=Path, help="table of outcomes with the new model, on any prompts")
     added.add_argument("-o", "--out", type=Path, required=True, help="folder of the new router; may be the old one's")

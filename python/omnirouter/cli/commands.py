@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from omnirouter.cli import report
-from omnirouter.cli.files import check_folder, check_replaced, check_target, write_table
+from omnirouter.cli.files import check_kept, check_replaced, check_target, write_table
 from omnirouter.curve import frontier as solve_frontier
 from omnirouter.evaluation import evaluate as evaluate_routing
 from omnirouter.evaluation.report import REPORT
+from omnirouter.json_text import parse_json
 from omnirouter.npy import read_array
 from omnirouter.outcomes import Outcomes, read_prompts
 from omnirouter.outcomes.writing import replacing
@@ -23,7 +24,7 @@ from omnirouter.predictor.export import EXPORT_FILE
 from omnirouter.predictor.export import export_encoder as export
 from omnirouter.predictor.finetune import finetune_encoder as finetune
 from omnirouter.problem import Problem
-from omnirouter.problem_files import describe_problem, read_problem
+from omnirouter.problem_files import describe_problem, problem_arrays, read_problem
 from omnirouter.router import MANIFEST, Router, Routing
 from omnirouter.solution import Solution
 from omnirouter.solver import solve_problem
@@ -49,6 +50,7 @@ def solve(arguments: argparse.Namespace) -> bool:
     """``omnirouter solve``."""
     check_target(arguments.out, (".npy", ".csv", ".json"))
     check_target(arguments.save_problem, (".json",), "--save-problem")
+    report.check_shown(quiet=arguments.json)
     problem = _problem(arguments)
     settings = {name: getattr(arguments, name) for name in ("rel_gap", "time_limit", "threads")}
     with report.solving(quiet=arguments.json) as callback:
@@ -75,6 +77,7 @@ def _problem(arguments: argparse.Namespace) -> Problem:
     if arguments.cost is None:
         if given:
             raise ValueError(f"--{given[0].replace('_', '-')} is given, but the limits are those of {arguments.acc}")
+        check_kept(arguments.out, problem_arrays(arguments.acc))
         return read_problem(arguments.acc)
     limits = {name: getattr(arguments, name) for name in LIMITS}
     return Problem(read_array(arguments.acc), read_array(arguments.cost), _caps(arguments.caps), **limits)
@@ -99,7 +102,7 @@ def verify(arguments: argparse.Namespace) -> bool:
     """``omnirouter verify``."""
     problem = read_problem(arguments.problem)
     try:
-        plan = json.loads(arguments.plan.read_text(encoding="utf-8"))
+        plan = parse_json(arguments.plan.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{arguments.plan} is not a JSON plan: {error}") from None
     if not isinstance(plan, dict):
@@ -191,6 +194,7 @@ def _pool(arguments: argparse.Namespace, names: Sequence[str]) -> Pool | None:
 def route(arguments: argparse.Namespace) -> bool:
     """``omnirouter route``."""
     check_target(arguments.out, (".parquet", ".csv", ".jsonl"))
+    report.check_shown(quiet=arguments.json)
     caps = _caps_by_name(arguments.cap)
     prompts = read_prompts(arguments.prompts)
     router = Router.load(arguments.router, threads=arguments.threads)
@@ -217,6 +221,7 @@ def route(arguments: argparse.Namespace) -> bool:
 def evaluate(arguments: argparse.Namespace) -> bool:
     """``omnirouter evaluate``."""
     check_replaced(arguments.out, REPORT)
+    report.check_shown(quiet=arguments.json)
     outcomes = Outcomes.read(arguments.outcomes)
     router = None if arguments.router is None else Router.load(arguments.router)
     pool = None if arguments.pool is None else Pool.read(arguments.pool)
@@ -268,6 +273,7 @@ def finetune_encoder(arguments: argparse.Namespace) -> bool:
 def frontier(arguments: argparse.Namespace) -> bool:
     """``omnirouter frontier``."""
     check_target(arguments.out, (".json", ".csv", ".png"))
+    report.check_shown(quiet=arguments.json)
     acc, cost = read_array(arguments.acc), read_array(arguments.cost)
     with report.progress("budgets", quiet=arguments.json) as progress:
         curve = solve_frontier(acc, cost, _caps(arguments.caps), points=arguments.points, progress=progress)
@@ -288,9 +294,10 @@ def frontier(arguments: argparse.Namespace) -> bool:
 
 def demo(arguments: argparse.Namespace) -> bool:
     """``omnirouter demo``."""
-    from omnirouter.demo import FILES, run  # the demo needs every extra
+    from omnirouter.demo import DEMO_FILE, run  # the demo needs every extra
 
-    check_folder(arguments.out, FILES)
+    check_replaced(arguments.out, DEMO_FILE)
+    report.check_shown(quiet=arguments.json)
     result = run(arguments.out, n_queries=arguments.queries, seed=arguments.seed, quiet=arguments.json)
     if arguments.json:
         print(json.dumps(result.to_dict()))
@@ -322,7 +329,7 @@ def _caps(text: str | None) -> list[float | None] | None:
         return read_array(path).tolist()  # type: ignore[no-any-return]
     if path.suffix == ".json":
         try:
-            return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+            return parse_json(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
         except ValueError as error:
             raise ValueError(f"{path} is not a JSON list of numbers and nulls: {error}") from None
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import os
@@ -12,11 +13,47 @@ from typing import Any
 from omnirouter.extras import require
 from omnirouter.folder import check_replaceable
 
-__all__ = ["check_folder", "check_replaced", "check_target", "write_table"]
+__all__ = ["check_inputs_kept", "check_kept", "check_replaced", "check_target", "write_table"]
+
+TARGETS = {"out": "--out", "save_problem": "--save-problem"}
+NEEDED = {".parquet": ("pyarrow.parquet", "predict"), ".png": ("matplotlib.figure", "plot")}
+MAYBE_FILES = ("caps",)  # texts that may be the name of a file; other files are paths
+
+
+def check_inputs_kept(arguments: argparse.Namespace) -> None:
+    """Refuse a target that is an input of the same command, or another target, whatever it is called there.
+
+    What `arguments.in_place` names, if anything, may be replaced.
+    """
+    given = {
+        name: Path(value)
+        for name, value in vars(arguments).items()
+        if isinstance(value, Path) or (name in MAYBE_FILES and value is not None)
+    }
+    kept = getattr(arguments, "in_place", None)
+    inputs = {name: path for name, path in given.items() if name not in TARGETS and name != kept}
+    for name, argument in TARGETS.items():
+        if name in given:
+            check_kept(given[name], inputs, argument)
+            inputs[argument] = given[name]
+
+
+def check_kept(target: Path | None, inputs: Mapping[str, Path], argument: str = "--out") -> None:
+    """Refuse a target that is one of the inputs, which have names, before any work is done."""
+    for name, path in inputs.items():
+        if target is not None and _same(target, path):
+            raise ValueError(f"{argument} is {target}, the same file as {name}, {path}; expected a file of its own")
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return os.path.realpath(one) == os.path.realpath(other) or one.samefile(other)
+    except (OSError, ValueError):  # one is not there, or the text is no name of a file
+        return False
 
 
 def check_target(path: Path | None, suffixes: Sequence[str], argument: str = "--out") -> None:
-    """Refuse a target that cannot be written, before any work is done."""
+    """Refuse a target that cannot be written, before any work is done; also for want of the package that writes it."""
     if path is None:
         return
     if path.suffix not in suffixes:
@@ -24,27 +61,21 @@ def check_target(path: Path | None, suffixes: Sequence[str], argument: str = "--
     if path.is_dir():
         raise ValueError(f"{argument} is {path}, which is a folder, expected a file")
     _check_parent(path, argument)
+    if path.suffix in NEEDED:
+        require(*NEEDED[path.suffix])
 
 
 def check_replaced(path: Path, manifest_name: str, argument: str = "--out") -> None:
     """Refuse a folder that `omnirouter.folder.write_folder` would not replace, before any work is done."""
-    check_folder(path, (manifest_name,), argument)
+    _check_parent(path, argument)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{argument} is {path}, which is a file, expected a folder")
+    if path.is_dir() and any(path.iterdir()) and not (path / manifest_name).is_file():
+        raise ValueError(f"{argument} is {path}, a folder with other files in it, expected a new or empty one")
     try:
         check_replaceable(path, manifest_name)
     except FileExistsError as error:
         raise ValueError(f"{argument}: {error}") from None
-
-
-def check_folder(path: Path, contents: Sequence[str], argument: str = "--out") -> None:
-    """Refuse a folder to write into that is in use for something else, before any work is done.
-
-    It may be new, empty, or hold one of the files named in `contents`.
-    """
-    _check_parent(path, argument)
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"{argument} is {path}, which is a file, expected a folder")
-    if path.is_dir() and any(path.iterdir()) and not any((path / name).is_file() for name in contents):
-        raise ValueError(f"{argument} is {path}, a folder with other files in it, expected a new or empty one")
 
 
 def _check_parent(path: Path, argument: str) -> None:

@@ -22,6 +22,7 @@ from omnirouter.solution import Progress, Solution
 from omnirouter.words import limit_in_words, why_infeasible
 
 __all__ = [
+    "check_shown",
     "embedding_then_solving",
     "helps_most",
     "progress",
@@ -40,9 +41,16 @@ RANGED_PAIRS = 10_000_000  # beyond, the ranges of the prices would take seconds
 
 def _terminal(quiet: bool) -> Any:
     """A console on standard error, or None where nobody watches; only the former needs rich."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
         return None
     return require("rich.console", extra="predict").Console(stderr=True)
+
+
+def check_shown(*, quiet: bool) -> None:
+    """Refuse before any work what could not be shown after it, as rich is not installed."""
+    if not quiet:
+        for module in ("rich.console", "rich.table", "rich.text"):
+            require(module, extra="predict")
 
 
 @contextmanager

@@ -8,17 +8,21 @@ from typing import Any
 
 import numpy as np
 
+from omnirouter import __version__
+from omnirouter.checks import LARGEST_COUNT, whole
 from omnirouter.cli.files import write_table
 from omnirouter.cli.report import progress
 from omnirouter.curve import frontier
 from omnirouter.demo.simulate import simulate
-from omnirouter.outcomes.writing import replacing
+from omnirouter.extras import require
+from omnirouter.folder import check_replaceable, write_folder
 from omnirouter.router import Router
 from omnirouter.routing import Routing
 
-__all__ = ["FILES", "Result", "run"]
+__all__ = ["DEMO_FILE", "Result", "run"]
 
-FILES = ("plan.csv", "curve.png")
+DEMO_FILE = "demo.json"
+FILES = ("plan.csv", "curve.png", DEMO_FILE)
 HISTORY = 2_000
 BUDGET_SHARE = 0.15
 
@@ -36,12 +40,15 @@ class Result:
     single_spend: float
     files: tuple[Path, ...]
 
+    def figures(self) -> dict[str, Any]:
+        """The comparison in plain values."""
+        names = ("budget", "realised_accuracy", "realised_spend", "single", "single_accuracy", "single_spend")
+        return {"simulated": True, **{name: getattr(self, name) for name in names}}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        names = ("budget", "realised_accuracy", "realised_spend", "single", "single_accuracy", "single_spend")
-        values = {name: getattr(self, name) for name in names}
         files = [str(path) for path in self.files]
-        return {"simulated": True, **values, "files": files, "solution": self.routing.solution.to_dict()}
+        return {**self.figures(), "files": files, "solution": self.routing.solution.to_dict()}
 
     def in_words(self) -> str:
         """The comparison, and the files."""
@@ -56,14 +63,14 @@ class Result:
 
 
 def run(out: Path, *, n_queries: int = 1000, seed: int = 0, quiet: bool = False) -> Result:
-    """Route a simulated batch under a budget and caps; writes plan.csv and curve.png into `out`.
+    """Route a simulated batch under a budget and caps; writes plan.csv, curve.png and demo.json into the folder `out`.
 
+    The folder appears whole or not at all; one of an earlier demo is replaced, see `write_folder`.
     The budget is a share of what the dearest model would cost; each of the two dearest models may take a fifth of the batch.
     """
-    if n_queries < 10:
-        raise ValueError(f"queries is {n_queries}, expected at least 10")
-    if seed < 0:
-        raise ValueError(f"seed is {seed}, expected a whole number >= 0")
+    n_queries, seed = whole("queries", n_queries, 10, LARGEST_COUNT), whole("seed", seed)
+    check_replaceable(out, DEMO_FILE)
+    require("matplotlib.figure", extra="plot")  # before the work, not after it
     history, batch = simulate(HISTORY, seed), simulate(n_queries, seed + 1)
     assert batch.cost is not None
     with progress("embedding", quiet=quiet) as bar:
@@ -77,9 +84,6 @@ def run(out: Path, *, n_queries: int = 1000, seed: int = 0, quiet: bool = False)
     queries = np.arange(n_queries)
     singles = [(batch.acc[:, j].mean(), batch.cost[:, j].sum(), name) for j, name in enumerate(router.models)]
     best = max(single for single in singles if single[1] <= budget)
-    out.mkdir(parents=True, exist_ok=True)
-    with replacing(out / "plan.csv") as path:
-        write_table(path, ".csv", routing.to_table())
     limits = [caps.get(name) for name in router.models]
     with progress("curve", quiet=quiet) as bar:
         curve = frontier(prediction.acc, prediction.cost, limits, progress=bar)
@@ -88,14 +92,7 @@ def run(out: Path, *, n_queries: int = 1000, seed: int = 0, quiet: bool = False)
         spend, accuracy = prediction.cost[:, j].sum(dtype=np.float64), prediction.acc[:, j].mean(dtype=np.float64)
         label = f"{name} (breaks its cap)" if name in caps else name
         singles_expected.append((label, float(spend), float(accuracy)))
-    with replacing(out / "curve.png") as path:
-        curve.plot(
-            path,
-            plan=(routing.solution.spend, routing.solution.accuracy),
-            singles=singles_expected,
-            title=f"Simulated data: {n_queries} queries, {len(router.models)} models",
-        )
-    return Result(
+    result = Result(
         routing=routing,
         budget=budget,
         realised_accuracy=float(batch.acc[queries, plan].mean()),
@@ -103,5 +100,18 @@ def run(out: Path, *, n_queries: int = 1000, seed: int = 0, quiet: bool = False)
         single=best[2],
         single_accuracy=float(best[0]),
         single_spend=float(best[1]),
-        files=(out / "plan.csv", out / "curve.png"),
+        files=tuple(out / name for name in FILES),
     )
+
+    def write(fresh: Path) -> dict[str, Any]:
+        write_table(fresh / "plan.csv", ".csv", routing.to_table())
+        curve.plot(
+            fresh / "curve.png",
+            plan=(routing.solution.spend, routing.solution.accuracy),
+            singles=singles_expected,
+            title=f"Simulated data: {n_queries} queries, {len(router.models)} models",
+        )
+        return {"format": 1, "omnirouter": __version__, **result.figures()}
+
+    write_folder(out, DEMO_FILE, write)
+    return result

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from omnirouter.checks import as_path, whole
+from omnirouter.checks import LARGEST_COUNT, as_path, maybe_callable, whole
 from omnirouter.evaluation.bootstrap import NOT_DEFINED, Resamples, estimate
 from omnirouter.evaluation.comparing import compare, shares_of, steps_of
 from omnirouter.evaluation.encoding import RememberingEncoder
@@ -120,7 +120,9 @@ def evaluate(
         raise TypeError(f"pool is {type(pool).__name__}, expected Pool; Pool.read(path) reads a file")
     if isinstance(predictors, str) or not (predictors is None or isinstance(predictors, Sequence)):
         raise TypeError(f"predictors is {predictors!r}, expected a sequence of names, some of {', '.join(KINDS)}")
-    points, resamples, seed = whole("points", points, 2), whole("resamples", resamples, 1), whole("seed", seed)
+    points, resamples = whole("points", points, 2, LARGEST_COUNT), whole("resamples", resamples, 1, LARGEST_COUNT)
+    seed = whole("seed", seed)
+    maybe_callable("progress", progress)
     kinds = tuple(predictors) if predictors is not None else (tuple(KINDS) if router is None else ("knn",))
     for kind in kinds:
         if kind not in KINDS or kinds.count(kind) > 1:

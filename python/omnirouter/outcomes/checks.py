@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from omnirouter.checks import unmasked
+
 __all__ = ["check_filled", "check_range", "frozen_matrix", "text_tuple"]
 
 
@@ -56,6 +58,7 @@ def check_range(name: str, values: NDArray[np.float64], where: Any, upper: float
 
 def frozen_matrix(name: str, values: ArrayLike, shape: tuple[int, int]) -> NDArray[np.float64]:
     """Return `values` as a read-only float64 matrix in C order, copied unless it is one already."""
+    unmasked(name, values)
     # What is read-only already is shared; anything else may belong to a caller who changes it later.
     share = isinstance(values, np.ndarray) and not values.flags.writeable
     try:

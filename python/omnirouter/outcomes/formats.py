@@ -6,7 +6,6 @@ Parquet columns are read when they are asked for, so that long answer texts besi
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 
 from omnirouter.errors import OutcomesError
 from omnirouter.extras import require
+from omnirouter.json_text import parse_json
 from omnirouter.outcomes.frames import PICKLE, open_pickle
 from omnirouter.outcomes.tables import Table, some_rows
 
@@ -96,8 +96,8 @@ def open_jsonl(path: str | os.PathLike[str], *, bare: str | None = None) -> Tabl
                 if line.isspace():
                     continue
                 try:
-                    value = json.loads(line)
-                except (ValueError, RecursionError) as error:
+                    value = parse_json(line)
+                except ValueError as error:
                     raise OutcomesError(f"{source}: line {number} is not JSON ({error})") from error
                 rows.append(_object(value, f"{source}: line {number}", bare))
     except UnicodeDecodeError as error:
@@ -109,10 +109,10 @@ def open_json(path: str | os.PathLike[str], *, bare: str | None = None) -> Table
     """Read a file that is one JSON array of objects; `bare` as in `open_jsonl`."""
     source = os.fspath(path)
     try:
-        values = json.loads(Path(path).read_bytes().decode("utf-8-sig"))
+        values = parse_json(Path(path).read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise OutcomesError(f"{source}: not UTF-8 text ({error})") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise OutcomesError(f"{source}: not a well-formed JSON array ({error})") from error
     return _table_of(source, [_object(value, f"{source}: entry {k}", bare) for k, value in enumerate(values)])
 
@@ -120,8 +120,8 @@ def open_json(path: str | os.PathLike[str], *, bare: str | None = None) -> Table
 def _starts_with_json(start: bytes) -> bool:
     """Whether the first line is a JSON value, whatever it is."""
     try:
-        json.loads(start.partition(b"\n")[0])
-    except (ValueError, RecursionError):
+        parse_json(start.partition(b"\n")[0])
+    except ValueError:
         return False
     return True
 

@@ -6,7 +6,6 @@ latest counts, by the time in the name of the file.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from omnirouter.errors import OutcomesError
+from omnirouter.json_text import parse_json
 from omnirouter.outcomes.base import Outcomes
 from omnirouter.outcomes.long import parse_pairs, scored
 from omnirouter.outcomes.tables import Table, some_rows
@@ -104,8 +104,8 @@ def _records(path: Path, run: dict[str, Any]) -> list[tuple[Any, ...]]:
 def _read(path: Path) -> dict[str, Any] | None:
     """The run in a file, or None when it holds something else."""
     try:
-        run = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
+        run = parse_json(path.read_bytes().decode("utf-8-sig"))
+    except ValueError as error:
         raise OutcomesError(f"{path}: not a well-formed JSON file ({error})") from error
     known = isinstance(run, dict) and isinstance(run.get("records"), list) and all(name in run for name in _FILE)
     return run if known else None

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omnirouter.checks import as_path
+from omnirouter.checks import as_path, maybe_callable
 from omnirouter.errors import PredictorError
 from omnirouter.extras import require
 from omnirouter.predictor.base import Progress
@@ -154,6 +154,7 @@ class Encoder:
         """
         if isinstance(texts, str):
             raise TypeError("texts is one string, expected a sequence of strings")
+        maybe_callable("progress", progress)
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, expected at least 1")
         n = len(texts)

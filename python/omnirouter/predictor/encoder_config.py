@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from omnirouter.errors import PredictorError
+from omnirouter.json_text import parse_json
 
 __all__ = ["CONFIG_FILE", "EncoderConfig"]
 
@@ -88,7 +89,7 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise PredictorError(f"{path} is not readable JSON: {error}") from error
 

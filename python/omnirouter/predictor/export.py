@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnirouter import __version__
-from omnirouter.checks import as_path
+from omnirouter.checks import as_path, maybe_callable
 from omnirouter.errors import PredictorError
 from omnirouter.extras import require
 from omnirouter.folder import write_folder
@@ -137,6 +137,7 @@ def export_encoder(
     """
     as_path("model", model)
     out = as_path("out", out)
+    maybe_callable("progress", progress)
     encoder = load_model(model)
     return write_encoder(encoder, out, origin=str(model), int8=int8, progress=progress)
 

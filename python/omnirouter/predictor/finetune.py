@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omnirouter.checks import as_path, real, whole
+from omnirouter.checks import as_path, maybe_callable, real, whole
 from omnirouter.errors import PredictorError
 from omnirouter.extras import require
 from omnirouter.outcomes import Outcomes
@@ -131,6 +131,7 @@ def finetune_encoder(
     learning_rate = real("learning_rate", learning_rate, "a number between 0 and 1")
     if not 0 < learning_rate < 1:
         raise ValueError(f"learning_rate is {learning_rate!r}, expected a number between 0 and 1")
+    maybe_callable("progress", progress)
     held_out = fold_numbers(outcomes.prompts, FOLDS, seed=seed) == 0
     known, judge = outcomes.take(~held_out), outcomes.take(held_out)
     if len(outcomes) < FEWEST or len(known) < batch_size:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from omnirouter.checks import maybe_callable
 from omnirouter.errors import PredictorError
 from omnirouter.outcomes import Outcomes
 from omnirouter.pool import Pool
@@ -179,6 +180,7 @@ class LearnedPredictor(ABC):
         """
         self._check_fitted()
         texts = check_prompts(prompts)
+        maybe_callable("progress", progress)
         expected = Expected.joined([self._expect_slice(texts, start, progress) for start in range(0, len(texts), SLICE)])
         written = expected.output_tokens
         return Prediction(

@@ -69,8 +69,8 @@ class Claim:
                 accuracy=_number("accuracy", read("accuracy"), math.nan),
                 load=_whole_numbers("load", read("load")),
                 duals=read("duals") if plain else read("duals").to_dict(),
-                rel_gap=float((info["settings"] if plain else info.settings)["rel_gap"]),
-                certificate=certificate if plain or certificate is None else certificate.to_dict(),
+                rel_gap=_number("rel_gap", (info["settings"] if plain else info.settings)["rel_gap"], math.nan),
+                certificate=_certificate(certificate if plain or certificate is None else certificate.to_dict()),
             )
         except KeyError as missing:
             raise ValueError(f"the plan has no {missing}, expected what Solution.to_dict gives") from None
@@ -88,8 +88,24 @@ def _number(name: str, value: Any, absent: float) -> float:
         raise ValueError(f"the plan's {name} is no number: {error}") from None
 
 
+def _certificate(value: Any) -> Mapping[str, Any] | None:
+    """One with all that its kind needs; what is in there is for the checks to judge."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise ValueError(f"the plan's certificate is {value!r}, expected an object as Certificate.to_dict gives it")
+    kind = value.get("kind")
+    for needing, needed in (("ray", "prices"), ("query", "query")):
+        if kind == needing and needed not in value:
+            raise ValueError(f"the plan's certificate is of kind {kind!r} and has no {needed}")
+    return value
+
+
 def _whole_numbers(name: str, value: Any) -> NDArray[Any]:
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(f"the plan's {name} is no list of whole numbers") from None
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise ValueError(f"the plan's {name} is {array.dtype} of shape {array.shape}, expected a list of whole numbers")
     return array
