@@ -24,7 +24,7 @@ from omnirouter.predictor.means import mean_scores
 
 __all__ = ["AccStack", "AmountStack"]
 
-COMMON_ROWS = 50.0  # imagined prompts that say that each part has an equal share
+COMMON_ROWS = 50.0  # imagined prompts, known of every model, that say that each part has an equal share
 SINGLE_ROWS = (np.inf, 3000.0, 1000.0, 300.0)  # imagined prompts that say that a model's weights are the common ones
 OFFSET_COUNT = 1.0  # imagined curvature that holds the offset of each model to 0
 TYPICAL_VARIANCE = 0.15  # of a score
@@ -130,7 +130,7 @@ class AmountStack:
             features.reshape(len(parts), -1) @ features.reshape(len(parts), -1).T,
             features.reshape(len(parts), -1) @ residual.ravel(),
             prior=np.full(len(parts), 1 / len(parts)),
-            strength=COMMON_ROWS * repeats / len(values),
+            strength=_strength(seen, repeats),
         )
         return cls._levelled(parts, values, weights)
 
@@ -221,19 +221,20 @@ class _Rows:
 def _fit_weights(rows: _Rows, single_rows: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Offsets (m,) and weights (2 p, m) by penalised maximum likelihood (Newton steps)."""
     features = rows.features
-    q, h, m = features.shape
+    q, _, m = features.shape
     seen = ~np.isnan(rows.acc)
     score = np.where(seen, rows.acc, 0.0).astype(np.float64)
     prior = np.full(q, 2 / q)
     weights, offset = np.repeat(prior[:, None], m, axis=1), np.zeros(m)
     imagined = rows.repeats * OFFSET_COUNT
+    strength = _strength(seen, rows.repeats)
     for _ in range(STEPS):
         curvature, slope = _likelihood(features, score, seen, rows.base + offset, weights)
         weight = curvature.sum(axis=0) + imagined
         centred = (features - ((curvature * features).sum(axis=1) / weight)[:, None, :]).reshape(q, -1)
         square = (centred * curvature.ravel()) @ centred.T
         aim = square @ weights[:, 0] + centred @ slope.ravel()
-        common = _non_negative(square, aim, prior=prior, strength=COMMON_ROWS * rows.repeats / h)
+        common = _non_negative(square, aim, prior=prior, strength=strength)
         offset = offset + (slope.sum(axis=0) - offset * imagined) / weight
         moved = np.abs(common - weights[:, 0]).max()
         weights = np.repeat(common[:, None], m, axis=1)
@@ -251,6 +252,12 @@ def _fit_weights(rows: _Rows, single_rows: float) -> tuple[NDArray[np.float64], 
         weights = np.maximum(weights + np.linalg.solve(square, aim[:, :, None])[:, :, 0].T, 0.0)
         offset = offset + (slope.sum(axis=0) - offset * imagined) / (curvature.sum(axis=0) + imagined)
     return offset, weights
+
+
+def _strength(seen: NDArray[np.bool_], repeats: int) -> float:
+    """What the imagined prompts weigh beside what was seen (r h, m), where each row stands so many times."""
+    known = max(int(np.count_nonzero(seen)), 1)
+    return COMMON_ROWS * repeats * int(seen.shape[1]) / known
 
 
 def _likelihood(

@@ -118,8 +118,11 @@ fn every_stop_of_an_exact_search() {
 #[test]
 fn every_stop_of_a_solve_with_samples() {
     let instance = ladder(9_000, 6, 5, false);
-    let (without, _) = judge(&instance, &Settings::default(), 0..60);
-    assert!(without > 10, "{without}");
+    let settings = Settings { rel_gap: 0.0, ..Settings::default() };
+    let (_, watch) = stopped_at(&instance, &settings, usize::MAX);
+    let polls = usize::MAX - watch.left.get();
+    let (without, with) = judge(&instance, &settings, 0..polls);
+    assert!(without > 10 && with > 3, "{without} {with} of {polls}");
 }
 
 #[test]
