@@ -318,6 +318,14 @@ def test_sixteenths_between_two_floors_are_rounded() -> None:
     assert found.proven
 
 
+def test_a_pair_too_dear_for_the_budget_makes_no_ray_doubtful() -> None:
+    # Rounding errors of the dear pair alone would be larger than all that is missing, but no plan can take it.
+    acc, cost = np.full((2, 2), 0.5), np.array([[1e-43, 1e-52], [1e-60, 4.6e14]])
+    _, solution = certified(acc=acc, cost=cost, budget=3.8e14, resources=[Resource("cost", 1.3, sense=">=", name="spent")])
+    assert solution.certificate is not None
+    assert solution.certificate.kind == "ray"
+
+
 def test_a_limit_that_rules_a_pair_out_helps_a_rounded_ray() -> None:
     floor, tokens = 0.9047619047619048, Resource(74.76635214888881, [41.107, 78.518], per="model", name="tokens")
     problem, solution = certified(acc=[[0.9375, 0.875]], cost=[[1.0, 2.0]], min_accuracy=floor, resources=[tokens])

@@ -18,7 +18,17 @@ from numpy.typing import NDArray
 from omnirouter.problem import Problem
 from omnirouter.verification.bounds import dual_value
 from omnirouter.verification.enumeration import Exhausted, find_plan
-from omnirouter.verification.limits import FINEST, Facts, lowest_bit, members, open_pairs, prices_of, sign_of, usage_of
+from omnirouter.verification.limits import (
+    FINEST,
+    Facts,
+    lowest_bit,
+    members,
+    of_open_pairs,
+    open_pairs,
+    prices_of,
+    sign_of,
+    usage_of,
+)
 from omnirouter.verification.plans import Sums, broken_limits
 from omnirouter.verification.result import Support
 
@@ -77,6 +87,9 @@ def _ray(problem: Problem, known: list[Facts], certificate: Mapping[str, Any], f
     if certificate.get("rounded"):
         limits = _rounded_limits(problem, known)
     priced = dual_value(problem, known, prices, weight=0.0, limits=limits)
+    if priced.least <= 0 < priced.value:
+        # Numbers that no plan can use may have made it look less certain than it is.
+        priced = dual_value(problem, of_open_pairs(problem, known), prices, weight=0.0, limits=limits)
     if priced.least > 0:
         return "certificate", priced.exact
     findings.append(f"the certificate shows nothing: its value is {priced.value:.6g}, expected more than {priced.error:.2g}")

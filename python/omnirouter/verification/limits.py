@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ __all__ = [
     "facts",
     "lowest_bit",
     "members",
+    "of_open_pairs",
     "open_pairs",
     "prices_of",
     "sign_of",
@@ -97,14 +98,8 @@ def facts(problem: Problem, resource: Resource, *, grains: bool) -> Facts:
     magnitude, exponent, nonnegative = np.zeros(count), np.full(count, 2000), True
     for rows in blocks(problem.n_queries, problem.n_models):
         usage = usage_of(problem, resource, rows)
-        size = np.abs(usage)
         nonnegative = nonnegative and bool((usage >= 0).all())
-        if isinstance(resource.per, str) and resource.per == "model":
-            magnitude += size.sum(axis=0)
-        elif isinstance(resource.per, str):
-            magnitude += size.max(axis=1).sum()
-        else:
-            magnitude += np.bincount(resource.per[rows], size.max(axis=1), minlength=count)
+        magnitude += _most_used(resource, rows, np.abs(usage))
         if grains:
             np.minimum.at(exponent, members(problem, resource, rows), lowest_bit(usage))
     if nonnegative and resource.sense == "<=":
@@ -114,6 +109,25 @@ def facts(problem: Problem, resource: Resource, *, grains: bool) -> Facts:
     usable = grains & (exponent > FINEST)
     grain = np.where(usable, np.ldexp(1.0, np.clip(exponent, FINEST, 900)), 0.0)
     return Facts(nonnegative, magnitude, grain)
+
+
+def of_open_pairs(problem: Problem, known: list[Facts]) -> list[Facts]:
+    """The same facts with the magnitudes of pairs that some plan might use, at the price of one more read."""
+    magnitudes = [np.zeros(len(resource.limit)) for resource in problem.resources]
+    for rows in blocks(problem.n_queries, problem.n_models):
+        usable = open_pairs(problem, known, rows)
+        for magnitude, resource in zip(magnitudes, problem.resources, strict=True):
+            magnitude += _most_used(resource, rows, np.where(usable, np.abs(usage_of(problem, resource, rows)), 0.0))
+    least = zip(known, magnitudes, strict=True)
+    return [replace(fact, magnitude=np.minimum(fact.magnitude, magnitude * 1.001)) for fact, magnitude in least]
+
+
+def _most_used(resource: Resource, rows: slice, size: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What any plan for a block of rows can use under each limit, of pairs that use (rows, m) in size."""
+    if not isinstance(resource.per, str):
+        return np.bincount(resource.per[rows], size.max(axis=1), minlength=len(resource.limit)).astype(np.float64)
+    most: NDArray[np.float64] = size.sum(axis=0) if resource.per == "model" else size.max(axis=1).sum(keepdims=True)
+    return most
 
 
 def lowest_bit(numbers: NDArray[np.float64]) -> NDArray[np.intp]:
