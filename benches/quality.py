@@ -26,6 +26,7 @@ from measure import described, table, write_json
 from omnirouter import Outcomes, Report, evaluate
 from omnirouter.evaluation.bootstrap import Estimate
 from omnirouter.evaluation.document import interval, percentage, signed, target_error
+from omnirouter.hull import upper_hull
 
 QUICK_PAIRS = 25_000
 
@@ -92,6 +93,19 @@ def figures(reports: dict[str, Report]) -> str:
             )
     columns = ("data set", "method", "at 25%", "at 50%", "cost to match best single", "AIQ, code", "AIQ, paper", "hull area")
     return table((*columns, "gap to hindsight", "log-loss", "ECE", "target error"), rows)
+
+
+def singles(reports: dict[str, Report]) -> str:
+    """The single models of every data set that no mix of two others beats, cheapest first: what the zero router mixes."""
+    rows = []
+    for name, report in reports.items():
+        known = [single for single in report.singles if not math.isnan(single.cost.value)]
+        points = np.array([(single.cost.value, single.accuracy.value) for single in known])
+        best = next(single for single in known if single.model == report.best_single)
+        for k, at in enumerate(upper_hull(points[:, 0], points[:, 1])):
+            share = f"{known[at].cost.value / best.cost.value:.1%}"
+            rows.append((name if k == 0 else "", known[at].model, interval(known[at].accuracy), share))
+    return table(("data set", "single model", "accuracy", "cost, of the best single's"), rows)
 
 
 def capacities(reports: dict[str, Report]) -> str:
@@ -187,6 +201,8 @@ def main() -> None:
             hull_areas(priced),
             "### All figures",
             figures(priced),
+            "### Single models",
+            singles(priced),
             "### When models are full",
             "Global plan less per-query rules that fall back to the next model, points of accuracy at the middle of the "
             "spends that "
