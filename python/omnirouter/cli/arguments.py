@@ -98,7 +98,9 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     demo = add("demo", "fit and route a simulated batch, offline", "demo --out demo-output", commands.demo)
-    demo.add_argument("--out", type=Path, default=Path("demo-output"), help="folder for plan.csv, curve.png and demo.json")
+    demo.add_argument(
+        "-o", "--out", type=Path, default=Path("demo-output"), help="folder for plan.csv, curve.png and demo.json"
+    )
     demo.add_argument("--queries", type=int, default=1000, help="prompts to route")
     demo.add_argument("--seed", type=int, default=0, help="seed of the simulation")
     _json(demo)
@@ -189,7 +191,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("outcomes", type=Path, help="table of outcomes, with splits 'train' and 'test' or without a split")
     evaluate.add_argument("--router", type=Path, help="folder that fit wrote; default: routers fitted on the train split")
     evaluate.add_argument(
-        "--out", type=Path, default=Path("evaluation"), help="folder for report.json, .md, .html and plots"
+        "-o", "--out", type=Path, default=Path("evaluation"), help="folder for report.json, .md, .html and plots"
     )
     evaluate.add_argument(
         "--pool", type=Path, help="models, prices and caps: YAML or JSON; default: all models, logged costs"
