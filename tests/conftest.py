@@ -39,6 +39,15 @@ def router(fitted_router: Any) -> Any:
     return type(fitted_router)(fitted_router.predictor, fitted_router.pool)
 
 
+@pytest.fixture(scope="session")
+def report() -> Any:
+    """An evaluation of simulated outcomes, made once."""
+    from omnirouter import evaluate
+    from routers import labelled
+
+    return evaluate(labelled(), predictors=["knn"], points=8, resamples=100)
+
+
 @pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts processes that Ctrl-C reaches and that end with the test, however that ends.

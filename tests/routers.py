@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from omnirouter.demo import simulate
+from omnirouter.evaluation.exam import hash_split
 from omnirouter.outcomes import Outcomes
 from omnirouter.pool import Model, Pool
 
@@ -31,3 +35,9 @@ def make_outcomes(n: int = 200) -> Outcomes:
 
 def make_pool(**caps: int) -> Pool:
     return Pool([Model("small", 1e-7, 2e-7, cap=caps.get("small")), Model("large", 5e-6, 1e-5, cap=caps.get("large"))])
+
+
+def labelled(n: int = 240, seed: int = 0) -> Outcomes:
+    """The demo's simulated outcomes with a train and a test split."""
+    outcomes = simulate(n, seed)
+    return replace(outcomes, split=hash_split(outcomes.prompts, seed=1))
