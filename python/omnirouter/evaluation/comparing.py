@@ -140,7 +140,7 @@ def compare(
     }
 
 
-def shares_of(plans: NDArray[np.int64], m: int) -> tuple[float, ...]:
+def shares_of(chosen: NDArray[np.int64], m: int) -> tuple[float, ...]:
     """Share of the queries that each of m models gets, mean over plans of any shape.
 
     Examples
@@ -148,7 +148,7 @@ def shares_of(plans: NDArray[np.int64], m: int) -> tuple[float, ...]:
     >>> shares_of(np.array([[0, 0], [0, 2]]), 3)
     (0.75, 0.0, 0.25)
     """
-    return tuple((np.bincount(plans.ravel(), minlength=m) / plans.size).tolist())
+    return tuple((np.bincount(chosen.ravel(), minlength=m) / chosen.size).tolist())
 
 
 def _asked(

@@ -181,7 +181,7 @@ fn cover(weights: &[Weight], room: f64, amount: &[f64]) -> Option<Vec<Member>> {
     Some(members)
 }
 
-/// By what is missing per weight, then the heavier.
+/// By what is missing per weight, then the heavier. Quotients: products of small numbers vanish, and then this is no order.
 fn cheaper(a: &Member, b: &Member) -> std::cmp::Ordering {
     (a.missing / a.least).total_cmp(&(b.missing / b.least)).then(b.least.total_cmp(&a.least))
 }

@@ -16,6 +16,8 @@ use crate::solution::Conflict;
 const MOST_LIMITS: usize = 12;
 const MOST_PAIRS: usize = 1 << 21;
 const FEW_LIMITS: usize = 2;
+/// Pairs priced in all for the bounds of further limits, a pass for each: much less than a second.
+const BOUND_PAIRS: usize = 1 << 27;
 /// Gap of these solves, and the share of the nodes they may visit: the proof that there is no plan stands already.
 const NEAREST_GAP: f64 = 1e-6;
 const NODE_SHARE: usize = 500;
@@ -39,12 +41,13 @@ pub(crate) fn conflicts<O: DualOracle>(
     watch: &dyn Watch,
 ) -> Vec<Conflict> {
     let brief = Settings { rel_gap: NEAREST_GAP, node_limit: settings.node_limit / NODE_SHARE, ..settings.clone() };
-    let mut alone = (MOST_PAIRS / (oracle.n_queries() * oracle.n_models())).max(FEW_LIMITS);
+    let pairs = oracle.n_queries() * oracle.n_models();
+    let (mut alone, bounded) = ((MOST_PAIRS / pairs).max(FEW_LIMITS), MOST_LIMITS + BOUND_PAIRS / pairs);
     let mut out = Vec::with_capacity(involved.len());
     for (at, &k) in involved.iter().enumerate() {
         let limit = oracle.limits().ids[k];
         let sign = oracle.limits().sign[limit.resource];
-        let of_ray = ray.and_then(|ray| least(oracle, k, ray, watch));
+        let of_ray = ray.filter(|_| at < bounded).and_then(|ray| least(oracle, k, ray, watch));
         let mut found = None;
         if at < MOST_LIMITS {
             found = of_ray.and_then(|least| reached(oracle, k, least, &brief, watch));

@@ -315,8 +315,8 @@ impl Planner<'_> {
         proves: bool,
     ) -> Result<Found, Interrupted> {
         if !proves {
-            let nearest = if matches!(self.goal, Goal::Usage(_)) { self.node_limit(part.rows) } else { CORE_NODES };
-            return self.search_once(oracle, part, relaxed, nearest.min(CORE_NODES), Effort::Plain, f64::INFINITY);
+            let nodes = if matches!(self.goal, Goal::Usage(_)) { self.node_limit(part.rows) } else { CORE_NODES };
+            return self.search_once(oracle, part, relaxed, nodes.min(CORE_NODES), Effort::Plain, f64::INFINITY);
         }
         let turns = models(part.rows).len() <= LOAD_MODELS;
         let mut left = self.node_limit(part.rows);
