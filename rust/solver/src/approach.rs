@@ -21,6 +21,8 @@ const LAST_MOVE: f64 = 0.05;
 /// What a Newton step may still be off, in its own length, and how much wider than the error they leave other moves keep the box.
 const STEP_MARGIN: f64 = 0.3;
 const MOVE_MARGIN: f64 = 10.0;
+/// Times the length of such a move that the top may be away.
+const LEAP_MARGIN: f64 = 2.0;
 /// The least part of the box by which a move counts.
 const LEAST_MOVE: f64 = 1.0 / 64.0;
 /// The next pass is nearer to the top.
@@ -56,18 +58,19 @@ impl Move {
     /// Half widths within which the top is by what this move tells of the error, and the move before it.
     fn leaves(&self, half_width: &[f64], before: Option<f64>) -> Vec<f64> {
         let widths = self.step.iter().zip(half_width);
-        match before {
-            // Beyond all widths it says nothing.
-            _ if self.length > 1.0 => half_width.to_vec(),
-            _ if self.smooth => {
-                widths.map(|(step, width)| STEP_MARGIN * (step + self.length.max(LEAST_MOVE) * width)).collect()
-            }
-            Some(before) => {
-                let part = (MOVE_MARGIN * self.length * self.length / before).clamp(LEAST_MOVE, 1.0);
-                half_width.iter().map(|width| part * width).collect()
-            }
-            None => half_width.to_vec(),
+        if self.smooth && self.length <= 1.0 {
+            return widths.map(|(step, width)| STEP_MARGIN * (step + self.length.max(LEAST_MOVE) * width)).collect();
         }
+        let part = match before {
+            Some(before) if self.length <= 1.0 => {
+                (MOVE_MARGIN * self.length * self.length / before).clamp(LEAST_MOVE, 1.0)
+            }
+            // Beyond all widths it says nothing.
+            _ => 1.0,
+        };
+        // Between ties prices go by leaps, forth and back.
+        let leap = if self.smooth { 0.0 } else { LEAP_MARGIN };
+        widths.map(|(step, width)| (part * width).max(leap * step)).collect()
     }
 
     fn is_last(&self) -> bool {

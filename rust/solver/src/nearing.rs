@@ -18,6 +18,8 @@ const ROOM: f64 = 0.25;
 const LITTLE: f64 = 0.1;
 /// Part of a value that is rounding.
 const ROUNDING: f64 = 1e-12;
+/// Part of a price within which vertices are the same one.
+const ALIKE: f64 = 1e-9;
 /// Times the level below is asked for a better start.
 const ROUNDS: usize = 6;
 
@@ -183,6 +185,9 @@ pub(crate) fn spread(ascent: &Ascent<'_>, below: &mut Ascent<'_>, watch: &dyn Wa
     let mut seen: Vec<f64> = widths.iter().copied().filter(|&width| width > 0.0).collect();
     seen.sort_by(f64::total_cmp);
     let median = seen.get(seen.len() / 2).copied().unwrap_or(0.0);
-    widths.iter_mut().for_each(|width| *width = (0.5 * (*width * *width + median * median)).sqrt());
+    for (width, price) in widths.iter_mut().zip(ascent.prices()) {
+        // Where all samples have one vertex, the rows' differs from it by rounding.
+        *width = (0.5 * (*width * *width + median * median)).sqrt().max(ALIKE * price);
+    }
     Ok(widths)
 }
