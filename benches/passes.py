@@ -83,7 +83,7 @@ def length(n: int, seed: int, runs: int) -> dict[str, Any]:
     batch = routing(n, 16, seed)
     solution, seconds = solved(batch, runs)
     out = {"instance": f"{n:,} × 16", "proven gap": solution.gap, "passes": solution.info.passes, "solve": seconds}
-    return out | {"ns per pair": seconds / batch.acc.size * 1e9}
+    return out | {"ns per pair": seconds / batch.acc.size * 1e9, "extra memory": extra_memory(n, 16, seed)}
 
 
 def curve(n: int, m: int, seed: int, runs: int) -> dict[str, Any]:

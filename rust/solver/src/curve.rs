@@ -103,8 +103,7 @@ pub fn curve_plan(
     let oracle = DenseOracle::in_memory(&problem, settings.threads, watch)?;
     let part = &oracle.parts().parts[0];
     let choices = part.lender().data().choices(part.pool(), point.plan.prices.clone(), watch);
-    Ok(choices.map(|choices| {
-        let mut plan: Vec<i32> = choices.into_iter().map(i32::from).collect();
+    Ok(choices.map(|mut plan| {
         point.plan.changed.iter().for_each(|&(query, model)| plan[query] = i32::from(model));
         plan
     }))

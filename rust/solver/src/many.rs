@@ -123,9 +123,9 @@ impl Data<'_> {
     }
 
     /// The cheapest model of each row, as a look at these prices sees it.
-    pub(crate) fn choices(&self, pool: &Pool, prices: Vec<f64>, watch: &dyn Watch) -> Result<Vec<u16>, Interrupted> {
+    pub(crate) fn choices(&self, pool: &Pool, prices: Vec<f64>, watch: &dyn Watch) -> Result<Vec<i32>, Interrupted> {
         let look = [Look { prices, slack: f64::INFINITY }];
-        let show = |choices: &mut Vec<u16>, row: &Close<'_>| choices.push(row.at as u16);
+        let show = |choices: &mut Vec<i32>, row: &Close<'_>| choices.push(row.at as i32);
         let found = self.look(pool, &look, watch, Vec::with_capacity, show, |all, next| all.extend(next))?;
         Ok(found.into_iter().flat_map(|(_, choices)| choices).collect())
     }

@@ -43,7 +43,7 @@ pub struct Part<L> {
     n_all: usize,
     pool: Pool,
     /// The cheapest model of each query in the last pass over all rows that screened.
-    choices: Arc<Vec<u16>>,
+    choices: Arc<Vec<i32>>,
     /// What that pass has settled of any plan.
     settled: Option<Settled>,
     tallied: Plan,
@@ -60,9 +60,9 @@ struct Settled {
 /// Choices of a screening pass, but for some rows.
 #[derive(Clone, Default)]
 struct Plan {
-    choices: Arc<Vec<u16>>,
+    choices: Arc<Vec<i32>>,
     /// By row; of several entries for a row the last counts.
-    changed: Vec<(usize, u16)>,
+    changed: Vec<(usize, i32)>,
 }
 
 /// What a part keeps of a screening pass.
@@ -118,6 +118,7 @@ impl<L: Lender> Part<L> {
         self.lender.all(watch, &mut |data, rows| {
             let pricing = data.pricing(goal, &screen.prices);
             let reach = Reach::new(data, screen, pricing.rounding(&data.facts.magnitudes));
+            let n_rows = rows.len();
             let blocks = pool.blocks(rows, data.problem.n_models, |rows| {
                 let mut screened = data.unscreened(goal, &reach, rows.len());
                 data.screen(&pricing, &reach, goal, rows, &mut screened);
@@ -131,7 +132,10 @@ impl<L: Lender> Part<L> {
             }
             match (&mut kept, &mut rows[..]) {
                 (None, [only]) => kept = Some(std::mem::take(only)),
-                (kept, rows) => kept.get_or_insert_with(|| data.no_rows(goal)).append(rows),
+                (kept, rows) => {
+                    let stretches = self.queries.len().div_ceil(n_rows);
+                    kept.get_or_insert_with(|| data.no_rows(goal).with_room(rows, stretches)).append(rows);
+                }
             }
         })?;
         self.choices = Arc::new(choices);
@@ -166,7 +170,7 @@ impl<L: Lender> Part<L> {
     /// passed over; `None` without rows.
     pub fn tally(&mut self, changed: &[(usize, i32)], watch: &dyn Watch) -> Result<Option<PlanSums>, Interrupted> {
         let own = changed.iter().filter(|(query, _)| self.queries.contains(query));
-        let mut changed: Vec<(usize, u16)> = own.map(|&(i, j)| (i - self.queries.start, j as u16)).collect();
+        let mut changed: Vec<(usize, i32)> = own.map(|&(i, j)| (i - self.queries.start, j)).collect();
         changed.sort_by_key(|&(row, _)| row);
         self.tallied = Plan { choices: self.choices.clone(), changed };
         let (pool, plan, first) = (&self.pool, &self.tallied, self.queries.start);
@@ -212,9 +216,9 @@ impl<L: Lender> Part<L> {
     pub fn assignment(&mut self) -> Vec<i32> {
         (self.choices, self.settled, self.tallied) = (Arc::default(), None, Plan::default());
         let Plan { choices, changed } = std::mem::take(&mut self.kept);
-        let mut out: Vec<i32> = choices.iter().map(|&j| i32::from(j)).collect();
-        changed.iter().for_each(|&(row, j)| out[row] = i32::from(j));
-        out
+        let mut plan = Arc::unwrap_or_clone(choices);
+        changed.iter().for_each(|&(row, j)| plan[row] = j);
+        plan
     }
 
     /// The limits, as (resource, member), that the pairs of a query pass by themselves; empty for a query elsewhere.
@@ -245,14 +249,14 @@ impl Settled {
     }
 
     /// Whether rows, counted from a query on and sorted, are all open.
-    fn leaves(&self, changed: &[(usize, u16)], first: usize) -> bool {
+    fn leaves(&self, changed: &[(usize, i32)], first: usize) -> bool {
         changed.iter().map(|(row, _)| row + first).all(|query| self.open.binary_search(&query).is_ok())
     }
 }
 
 impl Plan {
     /// The models of rows that need not follow on each other.
-    fn models_of(&self, rows: impl Iterator<Item = usize>) -> Vec<u16> {
+    fn models_of(&self, rows: impl Iterator<Item = usize>) -> Vec<i32> {
         let model = |row: usize| {
             let after = self.changed.partition_point(|&(changed, _)| changed <= row);
             let changed = self.changed[..after].last().filter(|(changed, _)| *changed == row);
@@ -262,7 +266,7 @@ impl Plan {
     }
 
     /// The models of some rows of the part.
-    fn models(&self, from: usize, count: usize) -> Vec<u16> {
+    fn models(&self, from: usize, count: usize) -> Vec<i32> {
         let mut models = self.choices[from..from + count].to_vec();
         let at = |row: usize| self.changed.partition_point(|&(changed, _)| changed < row);
         self.changed[at(from)..at(from + count)].iter().for_each(|&(row, j)| models[row - from] = j);

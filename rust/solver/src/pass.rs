@@ -85,7 +85,7 @@ pub(crate) struct Chosen {
 /// What screening one block gives, and its working memory.
 pub(crate) struct Screened {
     pub(crate) rows: Rows,
-    pub(crate) choices: Vec<u16>,
+    pub(crate) choices: Vec<i32>,
     /// Sums over the queries with one pair in reach.
     fixed: PlanSums,
     tile: Tile,
@@ -313,7 +313,7 @@ impl Data<'_> {
             out.reserve(rows.len(), tile.near.iter().map(|&near| near as usize).filter(|&near| near > 1).sum());
             for (row, i) in rows.enumerate() {
                 let at = tile.at[row] as usize;
-                choices.push(at as u16);
+                choices.push(at as i32);
                 if tile.least[row] == f64::INFINITY {
                     out.end_row(self.query(i));
                 } else if tile.near[row] <= 1 {
@@ -343,7 +343,7 @@ impl Data<'_> {
     }
 
     /// The rows of a finished screening, the choices, and the sums over those that are settled.
-    pub(crate) fn finish(&self, screened: Screened) -> (Rows, Vec<u16>, PlanSums) {
+    pub(crate) fn finish(&self, screened: Screened) -> (Rows, Vec<i32>, PlanSums) {
         let Screened { mut rows, choices, mut fixed, .. } = screened;
         self.count_loads(&mut fixed.used);
         rows.fixed_usage.iter_mut().zip(&fixed.used.usage).for_each(|(sum, part)| sum.merge(*part));
@@ -362,9 +362,9 @@ impl Data<'_> {
     }
 
     /// Sums over some rows of a plan.
-    pub(crate) fn tally(&self, rows: impl Iterator<Item = usize>, plan: &[u16]) -> PlanSums {
+    pub(crate) fn tally(&self, rows: impl Iterator<Item = usize>, plan: &[i32]) -> PlanSums {
         let (mut sums, mut chosen) = (self.no_plan(), Chosen::default());
-        rows.zip(plan).for_each(|(i, &j)| chosen.push(i, u32::from(j)));
+        rows.zip(plan).for_each(|(i, &j)| chosen.push(i, j as u32));
         self.take_all(&mut sums, &mut chosen);
         self.count_loads(&mut sums.used);
         sums
@@ -386,9 +386,9 @@ impl Data<'_> {
     }
 
     /// Adds a block of a plan to sums that go in the order of the rows.
-    pub(crate) fn add_up(&self, rows: Range<usize>, plan: &[u16], sums: &mut [OrderedSum]) {
+    pub(crate) fn add_up(&self, rows: Range<usize>, plan: &[i32], sums: &mut [OrderedSum]) {
         for sum in sums {
-            let pairs = rows.clone().zip(plan).map(|(i, &j)| (i, usize::from(j)));
+            let pairs = rows.clone().zip(plan).map(|(i, &j)| (i, j as usize));
             match sum.of {
                 Summed::Input(input) => {
                     let data = self.problem.inputs[input].data;
