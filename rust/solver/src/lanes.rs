@@ -386,13 +386,45 @@ wide! {
 
 wide! {
     /// For each row of a tile of priced pairs, how far each is behind the chosen one, less the slack and what the prices of
-    /// their models' limits can make up for in the box: `far = (priced - chosen) - (slack + width_chosen) - width`.
-    fn behind(far: &mut [f64], m: usize, least: &[f64], at: &[u32], width: &[f64], slack: f64) {
-        for ((row, &chosen), &at) in far.chunks_exact_mut(m).zip(least).zip(at) {
+    /// their models' limits can make up for in the box: `far = (priced - chosen) - (slack + width_chosen) - width`; and how
+    /// many are not out of reach.
+    fn behind(far: &mut [f64], m: usize, least: &[f64], at: &[u32], width: &[f64], slack: f64, near: &mut [u32]) {
+        for (((row, &chosen), &at), near) in far.chunks_exact_mut(m).zip(least).zip(at).zip(near) {
             let shared = slack + width[at as usize];
+            let mut count = 0_u64;
             for (far, &w) in row.iter_mut().zip(width) {
                 *far = ((*far - chosen) - shared) - w;
+                count += u64::from(*far <= 0.0);
             }
+            *near = count as u32;
+        }
+    }
+}
+
+wide! {
+    /// [`behind`](mod@behind), then [`less_reach_f32`](mod@less_reach_f32), in one go: what most screening passes do.
+    #[allow(clippy::too_many_arguments)] // the inside of one loop
+    fn behind_with_reach_f32(
+        far: &mut [f64],
+        m: usize,
+        least: &[f64],
+        at: &[u32],
+        of_model: &[f64],
+        slack: f64,
+        width: f64,
+        data: &[f32],
+        near: &mut [u32],
+    ) {
+        let rows = far.chunks_exact_mut(m).zip(data.chunks_exact(m)).zip(least.iter().zip(at)).zip(near);
+        for (((row, data), (&least, &at)), near) in rows {
+            let (shared, chosen) = (slack + of_model[at as usize], f64::from(data[at as usize]));
+            let mut count = 0_u64;
+            for ((far, &x), &w) in row.iter_mut().zip(data).zip(of_model) {
+                let left = (((*far - least) - shared) - w) - width * (f64::from(x) - chosen).abs();
+                *far = left;
+                count += u64::from(left <= 0.0);
+            }
+            *near = count as u32;
         }
     }
 }

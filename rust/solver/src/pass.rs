@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::facts::Facts;
 use crate::grid::GridSum;
 use crate::kernel::{tile_rows, Pricing};
-use crate::lanes::count_near;
 use crate::oracle::{Goal, Prices};
 use crate::presolve::open_pairs;
 use crate::problem::{Limits, Matrix, Problem, Resource, Scope, Usage};
@@ -70,7 +69,7 @@ pub(crate) struct Tile {
     pub(crate) priced: Vec<f64>,
     pub(crate) least: Vec<f64>,
     pub(crate) at: Vec<u32>,
-    near: Vec<u32>,
+    pub(crate) near: Vec<u32>,
 }
 
 /// Chosen pairs, to be added to sums together: that is several times cheaper than one by one.
@@ -307,8 +306,6 @@ impl Data<'_> {
         let Screened { rows: out, choices, fixed, tile, chosen, models } = into;
         self.each_tile(pricing, rows, tile, |rows, tile| {
             reach.subtract(self, rows.clone(), tile);
-            tile.near.resize(rows.len(), 0);
-            count_near::run(&tile.priced, m, &mut tile.near);
             chosen.clear();
             out.reserve(rows.len(), tile.near.iter().map(|&near| near as usize).filter(|&near| near > 1).sum());
             for (row, i) in rows.enumerate() {

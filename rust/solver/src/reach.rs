@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::lanes::{behind, less_reach_f32, less_reach_f64};
+use crate::lanes::{behind, behind_with_reach_f32, count_near, less_reach_f32, less_reach_f64};
 use crate::oracle::Screen;
 use crate::pass::{Data, Tile};
 use crate::problem::{Matrix, Scope, Usage};
@@ -44,17 +44,37 @@ impl<'s> Reach<'s> {
         Self { screen, unbounded, slack: screen.slack + 4.0 * rounding, of_model, scaled, others }
     }
 
-    /// Turns priced pairs into how far each is out of reach; none where it is at most 0.
+    /// Turns priced pairs into how far each is out of reach, none where it is at most 0, and counts those in reach.
     pub(crate) fn subtract(&self, data: &Data<'_>, rows: Range<usize>, tile: &mut Tile) {
         let m = data.problem.n_models;
+        let Tile { priced, least, at, near } = tile;
+        near.resize(rows.len(), 0);
+        let pairs = rows.start * m..rows.end * m;
         if self.unbounded {
             // Every pair that is not forbidden.
-            tile.priced.iter_mut().for_each(|r| *r = if *r < f64::INFINITY { 0.0 } else { *r });
+            priced.iter_mut().for_each(|r| *r = if *r < f64::INFINITY { 0.0 } else { *r });
+            return count_near::run(priced, m, near);
+        }
+        if let ([(width, input)], true) = (&self.scaled[..], self.others.is_empty()) {
+            if let Matrix::F32(data) = data.problem.inputs[*input].data {
+                let data = &data[pairs];
+                return behind_with_reach_f32::run(
+                    priced,
+                    m,
+                    least,
+                    at,
+                    &self.of_model,
+                    self.slack,
+                    *width,
+                    data,
+                    near,
+                );
+            }
+        }
+        behind::run(priced, m, least, at, &self.of_model, self.slack, near);
+        if self.scaled.is_empty() && self.others.is_empty() {
             return;
         }
-        let Tile { priced, least, at, .. } = tile;
-        behind::run(priced, m, least, at, &self.of_model, self.slack);
-        let pairs = rows.start * m..rows.end * m;
         for &(width, input) in &self.scaled {
             match data.problem.inputs[input].data {
                 Matrix::F32(data) => less_reach_f32::run(priced, m, at, width, &data[pairs.clone()]),
@@ -66,6 +86,7 @@ impl<'s> Reach<'s> {
                 row.iter_mut().enumerate().for_each(|(j, far)| *far -= self.between(data, r, i, at as usize, j));
             }
         }
+        count_near::run(priced, m, near);
     }
 
     /// From one resource, between the chosen pair and another.

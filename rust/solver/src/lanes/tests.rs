@@ -140,10 +140,29 @@ fn instruction_sets_agree(m: usize) {
     agree!(least_of_columns, s => &s.data[..even * ROWS], &s.other_data[..even * ROWS], &s.data[..even], 0.3, &mut s.least,
         &mut s.second, &mut s.places, &mut s.before);
     agree!(grid_units, s => &s.out, 1e9, 1e3, &mut s.units.0, &mut s.units.1);
-    agree!(behind, s => &mut s.out, m, &s.data[..ROWS], &s.at, &s.data[..m], 0.1);
+    agree!(behind, s => &mut s.out, m, &s.data[..ROWS], &s.at, &s.data[..m], 0.1, &mut s.near);
     agree!(less_reach_f32, s => &mut s.out, m, &s.at, 0.3, &s.single);
+    agree!(behind_with_reach_f32, s => &mut s.out, m, &s.data[..ROWS], &s.at, &s.data[..m], 0.1, 0.3, &s.single, &mut s.near);
     agree!(less_reach_f64, s => &mut s.out, m, &s.at, 0.3, &s.data);
     agree!(count_near, s => &s.out, m, &mut s.near);
     agree!(extremes_f32, s => &s.single, &mut s.near[0], &mut s.at[0]);
     agree!(extremes_f64, s => &s.data, &mut s.bits.0, &mut s.bits.1);
+}
+
+#[test]
+fn one_loop_over_a_row_says_what_three_say() {
+    const ROWS: usize = 40;
+    for m in [1, 7, 16, 33] {
+        let single: Vec<f32> = numbers(ROWS * m, 3).iter().map(|&x| x as f32).collect();
+        let (priced, width) = (numbers(ROWS * m, 1), numbers(m, 2));
+        let (mut least, mut at) = (vec![0.0; ROWS], vec![0; ROWS]);
+        minima::plain(&priced, m, &mut least, &mut at);
+        let (mut apart, mut near_apart) = (priced.clone(), vec![0; ROWS]);
+        behind::plain(&mut apart, m, &least, &at, &width, 0.1, &mut near_apart);
+        less_reach_f32::plain(&mut apart, m, &at, 0.3, &single);
+        count_near::plain(&apart, m, &mut near_apart);
+        let (mut together, mut near) = (priced, vec![0; ROWS]);
+        behind_with_reach_f32::plain(&mut together, m, &least, &at, &width, 0.1, 0.3, &single, &mut near);
+        assert_eq!((together, near), (apart, near_apart));
+    }
 }
