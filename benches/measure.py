@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-PACKAGES = ("omnirouter", "numpy", "highspy", "ortools", "pulp")
+PACKAGES = ("omnirouter", "numpy", "onnxruntime", "faiss-cpu", "highspy", "ortools", "pulp")
 
 
 def median_time(work: Callable[[], object], runs: int) -> float:

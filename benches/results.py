@@ -1,6 +1,6 @@
 """Write docs/results.md: every table in it, by the command that stands above it.
 
-python benches/results.py ../shared/data
+python benches/results.py ../shared/data --train .venv-train/bin/python
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ REAL = (
     ("confidence.py", "Limits on realised spend and accuracy (real outcomes)"),
     ("new_models.py", "New models and few observations (real outcomes)"),
 )
+# The table whose prompts are routed to measure throughput.
+PROMPTS = "routerbench_arc_mbpp.parquet"
 # Script, title, and options that keep the whole in half an hour.
 SIMULATED = (
     ("compare.py", "Speed against other solvers (simulated)", ("--limit", "30")),
@@ -29,21 +31,21 @@ SIMULATED = (
 )
 INTRO = """# Results
 
-Written by `python benches/results.py DATA`; each table by the command above it. Machines differ and are noisy: read
+Written by `make results`; each table by the command above it. Machines differ and are noisy: read
 ratios, not absolute times. Where a table says simulated, the data was made from a seed; all other data are real outcomes.
 
 """
 
 
-def run(*command: str) -> tuple[str, str]:
+def run(*command: str, python: str) -> tuple[str, str]:
     """What a script of this folder prints, and the command as a reader would type it."""
-    done = subprocess.run([sys.executable, *command], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run([python, *command], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout.strip(), " ".join(("python", *command))
 
 
-def section(script: str, title: str, *options: str) -> str:
+def section(script: str, title: str, *options: str, python: str = sys.executable) -> str:
     """A section from a script's own words and what it prints."""
-    output, command = run(f"benches/{script}", *options)
+    output, command = run(f"benches/{script}", *options, python=python)
     words = ast.get_docstring(ast.parse((ROOT / "benches" / script).read_text(encoding="utf-8"))) or ""
     paragraphs = [part for part in words.split("\n\n") if not part.startswith("    ")]
     return "\n\n".join((f"## {title}", *paragraphs, f"    {command}", output)) + "\n\n"
@@ -52,6 +54,7 @@ def section(script: str, title: str, *options: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", help="folder of the outcome tables")
+    parser.add_argument("--train", type=Path, help="python with the extra train; MiniLM is left out without it")
     parser.add_argument("--quick", action="store_true", help="small instances, to see that all scripts run")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results.md")
     arguments = parser.parse_args()
@@ -59,6 +62,14 @@ def main() -> None:
     quick = ("--quick",) if arguments.quick else ()
     for script, title in REAL:
         text += section(script, title, arguments.data, *quick)
+    minilm = ("--minilm",) if arguments.train else ()
+    # Not resolved: an environment's python is a link, whose place names the environment.
+    python = str(arguments.train.absolute()) if arguments.train else sys.executable
+    prompts = f"{arguments.data}/{PROMPTS}"
+    text += section("throughput.py", "Throughput (real prompts)", "--data", prompts, *minilm, *quick, python=python)
+    text += section(
+        "retrieval.py", "Retrieval (vectors of real prompts, repeated with noise)", "--data", arguments.data, *quick
+    )
     for script, title, options in SIMULATED:
         text += section(script, title, *(quick or options))
     fresh = arguments.out.with_name(arguments.out.name + ".tmp")

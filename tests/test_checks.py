@@ -13,21 +13,25 @@ import pytest
 
 import omnirouter
 from omnirouter import (
+    ChunkedOracle,
     Column,
     Outcomes,
     Pool,
     Problem,
     Resource,
     Router,
+    ShardedOracle,
     evaluate,
     export_encoder,
     finetune_encoder,
     frontier,
+    solve_oracle,
 )
 from omnirouter.cli import main
 from omnirouter.demo import run, simulate
 from omnirouter.errors import RouterError
 from omnirouter.predictor import Encoder
+from omnirouter.ray import RayOracle
 
 HISTORY: Any = simulate(30, seed=0)
 ROUTER: Any = Router.fit(HISTORY, predictor="knn")
@@ -87,6 +91,10 @@ def embedded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         (lambda: frontier(ACC, COST, budgets=[3.0]).plot(3), "path is 3, expected a path"),  # type: ignore[arg-type]
         (lambda: Pool.from_prices(3, "p.json"), "names is 3, expected a list of names"),  # type: ignore[arg-type]
         (lambda: Column(3), "name is 3, expected the name of an array of the chunks"),  # type: ignore[arg-type]
+        (lambda: RayOracle(3), "sources is int, expected a sequence, each a callable that returns the chunks"),  # type: ignore[arg-type]
+        (lambda: RayOracle("abc"), "sources is str, expected a sequence, each a callable"),  # type: ignore[arg-type]
+        (lambda: RayOracle(list), "sources is type, expected a sequence, each a callable"),  # type: ignore[arg-type]
+        (lambda: RayOracle([list, [(ACC, COST)]]), r"sources\[1\] is list, expected a callable that returns the chunks"),  # type: ignore[list-item]
         (lambda: with_cost([["1", "2"]] * 3), "cost is not a matrix of numbers: it holds the text '1'"),
         (lambda: with_cost([[1.0, "2"]] * 3), "cost is not a matrix of numbers: it holds the text"),
         (lambda: with_cost(np.array([[1.0, b"2"]] * 3, dtype=object)), "cost is not a matrix of numbers: it holds the text"),
@@ -132,6 +140,12 @@ def test_holes_may_be_none() -> None:
 
 
 MASKED = np.ma.masked_array(ACC, mask=[[False, True], [False, False]])
+MASKED_PLAN = np.ma.masked_array([0, 0], mask=[False, True])
+
+
+def solve_chunks(*resources: Resource, **arrays: Any) -> Any:
+    chunk = {"acc": ACC, "cost": COST, **arrays}
+    return solve_oracle(ChunkedOracle([chunk], n_queries=2), budget=4.0, resources=resources, allowed="allowed" in arrays)
 
 
 @pytest.mark.parametrize(
@@ -146,6 +160,20 @@ MASKED = np.ma.masked_array(ACC, mask=[[False, True], [False, False]])
         ("money: usage", lambda: Problem(ACC, COST, resources=[Resource(MASKED, 4.0, name="money")])),
         ("acc", lambda: Outcomes(["a", "b"], ["small", "large"], MASKED)),
         ("cost", lambda: Outcomes(["a", "b"], ["small", "large"], ACC, cost=MASKED)),
+        ("assignment", lambda: SOLUTION.problem.audit(MASKED_PLAN)),
+        (
+            "the plan's assignment",
+            lambda: omnirouter.verify(SOLUTION.problem, {**SOLUTION.to_dict(), "assignment": MASKED_PLAN}),
+        ),
+        ("chunk 0: acc", lambda: solve_chunks(acc=MASKED)),
+        ("chunk 0: cost", lambda: solve_oracle(ShardedOracle([[(ACC, MASKED)]]), budget=4.0)),
+        ("chunk 0: allowed", lambda: solve_chunks(allowed=MASKED > 0)),
+        ("chunk 0: tokens", lambda: solve_chunks(Resource(Column("tokens"), 9.0, name="t"), tokens=MASKED[0])),
+        ("chunk 0: heat", lambda: solve_chunks(Resource(Column("heat", per_model=True), 9.0, name="h"), heat=MASKED)),
+        (
+            "chunk 0: tenant",
+            lambda: solve_chunks(Resource("cost", {0: 9.0}, per=Column("tenant"), name="u"), tenant=MASKED_PLAN),
+        ),
     ],
 )
 def test_masked_entries_are_not_taken_for_numbers(name: str, call: Callable[[], Any]) -> None:
@@ -217,6 +245,19 @@ def test_settings_are_refused_before_prompts_are_embedded(
 def test_counts_beyond_all_memory_are_refused(name: str, call: Callable[[], Any]) -> None:
     with pytest.raises(ValueError, match=f"^{name} is 1,000,000,000,000, expected a whole number from .* to 1,000,000$"):
         call()
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda out: finetune_encoder(simulate(150, seed=0), "base", out),
+        lambda out: export_encoder("base", out),
+    ],
+)
+def test_an_occupied_folder_is_refused_before_a_model_is_loaded(tmp_path: Path, write: Callable[[Path], Any]) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"is not empty and has no export\.json; it is not replaced"):
+        write(tmp_path)
 
 
 def test_budgets_of_a_curve_are_numbers() -> None:

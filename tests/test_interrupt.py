@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from instances import batch
-from omnirouter import solve
+from omnirouter import ShardedOracle, solve, solve_oracle
 
 # A solve that would run far longer than the test, then another one to show that the process is still in order.
 PROGRAM = """
@@ -52,6 +52,15 @@ RANGES = (
     "solution = omnirouter.solve(acc, cost, np.full(12, 17_000), budget=50_000.0)",
     "omnirouter.price_ranges(solution)",
 )
+FRONTIER = (LARGE[0], "omnirouter.frontier(acc, cost, np.full(12, 127_000), points=50)")
+VERIFY = (
+    f"{LARGE[0]}; solution = omnirouter.solve(acc, cost, np.full(12, 127_000), budget=400_000.0)",
+    "omnirouter.verify(solution.problem, solution)",
+)
+SHARDS = (
+    f"{LARGE[0]}; oracle = omnirouter.ShardedOracle([[(acc[::2], cost[::2])], [(acc[1::2], cost[1::2])]])",
+    "omnirouter.solve_oracle(oracle, np.full(12, 127_000), budget=400_000.0)",
+)
 CALLBACK = (
     "acc = cost = rng.random((4000, 6))",
     "omnirouter.solve(acc, cost, budget=1500.0, callback=lambda p: time.sleep(0.2))",
@@ -68,13 +77,30 @@ class Slow:
     "omnirouter.solve_oracle(omnirouter.ChunkedOracle(Slow(), n_queries=10), budget=20.0)",
 )
 
+# The same in the third reading of a shard: the first counts rows, the second checks them, then it answers a question.
+SHARD_SOURCE = (
+    """
+class Slow:
+    readings = 0
+    def __iter__(self):
+        self.readings += 1
+        yield np.ones((10, 2)), np.ones((10, 2))
+        if self.readings > 2:
+            time.sleep(20)
+""",
+    "omnirouter.solve_oracle(omnirouter.ShardedOracle([Slow()]), budget=20.0)",
+)
+
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("wait", [0.2, 0.9])
 @pytest.mark.parametrize(
     "work",
-    [LARGE, EXACT, DIAGNOSIS, RANGES, CALLBACK, SOURCE],
-    ids=["passes", "exact search", "diagnosis", "ranges", "callback", "source"],
+    [LARGE, EXACT, DIAGNOSIS, RANGES, FRONTIER, VERIFY, SHARDS, CALLBACK, SOURCE, SHARD_SOURCE],
+    ids=[
+        *["passes", "exact search", "diagnosis", "ranges", "frontier", "verify", "shards"],
+        *["callback", "source", "source of a shard"],
+    ],
 )
 def test_ctrl_c_is_raised_promptly_and_leaves_the_process_in_order(
     start: Callable[..., Any], work: tuple[str, str], wait: float
@@ -90,6 +116,23 @@ def test_ctrl_c_is_raised_promptly_and_leaves_the_process_in_order(
     assert out == "stopped optimal\n", errors
     assert process.returncode == 0
     assert time.perf_counter() - sent < 5
+
+
+def test_shards_that_were_stopped_can_be_solved_again() -> None:
+    acc, cost, caps, budget = batch(9_000, 5)
+    oracle = ShardedOracle([[(acc[:4_000], cost[:4_000])], [(acc[4_000:], cost[4_000:])]])
+
+    def interrupt(progress: Any) -> None:
+        if progress.phase == "search":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        solve_oracle(oracle, caps, budget, callback=interrupt)
+    again, expected = solve_oracle(oracle, caps, budget), solve(acc, cost, caps, budget)
+    assert again.assignment is not None
+    assert expected.assignment is not None
+    assert again.assignment.tobytes() == expected.assignment.tobytes()
+    assert again.bound == expected.bound
 
 
 def test_solves_run_side_by_side_with_the_same_answers() -> None:

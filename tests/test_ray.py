@@ -103,6 +103,14 @@ def test_exceptions_of_a_source_are_raised_as_they_were() -> None:
         omnirouter.solve_oracle(omnirouter.ray.RayOracle([bad], num_cpus=0.5), budget=1.0)
 
 
+def test_what_a_source_returns_can_be_read_again() -> None:
+    def once() -> Any:
+        return (pair for pair in chunks(0, N))
+
+    with pytest.raises(TypeError, match="what a source returns is generator, which can be read once"):
+        omnirouter.solve_oracle(omnirouter.ray.RayOracle([once], num_cpus=0.5), budget=1.0)
+
+
 @dataclass(frozen=True)
 class Lengths:
     """A router whose predictions follow from the length of a prompt."""

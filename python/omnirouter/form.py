@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnirouter.problem import Caps, Objective, as_allowed, as_matrix, objective_or_default, short_limits, user_resources
-from omnirouter.resources import Column, Resource
+from omnirouter.resources import Column, Resource, as_array
 
 __all__ = ["Chunk", "Form", "Rows"]
 
@@ -111,15 +111,15 @@ class Rows:
         for resource in self.form.resources:
             per_query: NDArray[np.float64] | None = None
             if isinstance(resource.usage, Column):
-                given = _named(at, more, resource.usage.name)
                 name = resource.usage.name
+                given = as_array(f"chunk {at}: {name}", _named(at, more, name))
                 if resource.usage.per_model:
                     inputs.append(_shaped(at, name, as_matrix(f"chunk {at}: {name}", given), shape))
                 else:
                     per_query = _shaped(at, name, np.ascontiguousarray(given, dtype=np.float64), shape[:1])
             usage.append(per_query)
             groups.append(_codes(at, more, resource, shape[0]) if isinstance(resource.per, Column) else None)
-        allowed = as_allowed(_named(at, more, "allowed"), shape) if self.form.allowed else None
+        allowed = as_allowed(f"chunk {at}: allowed", _named(at, more, "allowed"), shape) if self.form.allowed else None
         return _Arrays(shape[0], inputs, usage, groups, allowed)
 
 
@@ -150,7 +150,7 @@ def _codes(at: int, chunk: Mapping[str, ArrayLike], resource: Resource, n: int) 
     """Positions of the labels among those that have limits."""
     assert resource.labels is not None
     name, labels = resource.per.name, np.asarray(resource.labels)
-    given = _shaped(at, name, np.asarray(_named(at, chunk, name)), (n,))
+    given = _shaped(at, name, as_array(f"chunk {at}: {name}", _named(at, chunk, name)), (n,))
     codes = np.minimum(np.searchsorted(labels, given), len(labels) - 1)
     unknown = labels[codes] != given
     if unknown.any():

@@ -131,7 +131,7 @@ class Problem:
         put(self, "acc", acc)
         put(self, "cost", cost)
         put(self, "resources", tuple(limits))
-        put(self, "allowed", None if allowed is None else as_allowed(allowed, (n, m)))
+        put(self, "allowed", None if allowed is None else as_allowed("allowed", allowed, (n, m)))
         put(self, "objective", objective_or_default(objective, budget, min_accuracy))
         put(self, "min_accuracy", None if min_accuracy is None else float(min_accuracy))
 
@@ -161,9 +161,9 @@ class Problem:
         Raises
         ------
         ValueError
-            Wrong length, or a model that does not exist.
+            Wrong length, a model that does not exist, or masked entries.
         """
-        plan = np.asarray(assignment)
+        plan = as_array("assignment", assignment)
         n, m = self.acc.shape
         if plan.shape != (n,) or plan.dtype.kind not in "iu":
             raise ValueError(f"assignment is {plan.dtype} of shape {plan.shape}, expected integers of shape {(n,)}")
@@ -246,11 +246,11 @@ def as_matrix(name: str, value: ArrayLike) -> NDArray[Any]:
     return np.require(array, requirements=["C", "A"])
 
 
-def as_allowed(value: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def as_allowed(name: str, value: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """A bool matrix in C order, the same array where it is one."""
-    array = as_array("allowed", value)
+    array = as_array(name, value)
     if array.shape != shape or array.dtype != np.bool_:
-        raise ValueError(f"allowed is {array.dtype} of shape {array.shape}, expected bool of shape {shape}")
+        raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, expected bool of shape {shape}")
     return np.require(array, requirements=["C", "A"])
 
 

@@ -19,7 +19,7 @@ from omnirouter.chunks import ArrowChunks
 from omnirouter.errors import OracleError
 from omnirouter.extras import require
 from omnirouter.form import Chunk, Form
-from omnirouter.oracles import count_rows, joined_shape, solve_oracle, solve_shards, started
+from omnirouter.oracles import check_rereadable, count_rows, joined_shape, solve_oracle, solve_shards, started
 from omnirouter.solution import Solution
 
 __all__ = ["RayOracle", "RayRouting", "route"]
@@ -49,8 +49,14 @@ class RayOracle:
     """
 
     def __init__(self, sources: Sequence[Source], *, num_cpus: float = 1, attempts: int = 3) -> None:
-        if not len(sources):
+        expected = "a callable that returns the chunks of a shard"
+        if isinstance(sources, str) or not isinstance(sources, Sequence):
+            raise TypeError(f"sources is {type(sources).__name__}, expected a sequence, each {expected}")
+        if not sources:
             raise ValueError("sources is empty, expected at least one")
+        for at, source in enumerate(sources):
+            if not callable(source):
+                raise TypeError(f"sources[{at}] is {type(source).__name__}, expected {expected}")
         self._ray = require("ray", extra="ray")
         self.shards = [_Remote(self._ray, source, num_cpus, attempts) for source in sources]
 
@@ -164,7 +170,9 @@ class _Shard:
     def _read(self) -> Iterable[Chunk]:
         # Not as the actor starts: there an exception would look like its death.
         if self._chunks is None:
-            self._chunks = self._source()
+            chunks = self._source()
+            check_rereadable("what a source returns", chunks)
+            self._chunks = chunks
         return self._chunks
 
     def shape(self) -> tuple[int, int]:

@@ -24,7 +24,8 @@ def rate_caps(cost: Array) -> Array:
     """Rate limits of a pool in which cheap models are plentiful and dear ones scarce, (m,).
 
     Room for 1.5 n queries in all, shared out in inverse proportion to the square root of a model's mean cost: a model that
-    is 100 times as dear takes a tenth of the queries. A stylised pool, not a provider's price list.
+    is 100 times as dear takes a tenth of the queries. A stylised pool, not a provider's table: limits that providers publish
+    go by powers of the price between 0.2 and 1 (docs/decisions.md, Evaluation).
 
     Parameters
     ----------

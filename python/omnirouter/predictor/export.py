@@ -17,7 +17,7 @@ from omnirouter import __version__
 from omnirouter.checks import as_path, maybe_callable
 from omnirouter.errors import PredictorError
 from omnirouter.extras import require
-from omnirouter.folder import write_folder
+from omnirouter.folder import check_replaceable, write_folder
 from omnirouter.predictor.base import Progress
 from omnirouter.predictor.encoder import MODEL_FILE, TOKENIZER_FILE, Encoder
 from omnirouter.predictor.encoder_config import DEFAULT_MAX_LENGTH, EncoderConfig
@@ -138,6 +138,7 @@ def export_encoder(
     as_path("model", model)
     out = as_path("out", out)
     maybe_callable("progress", progress)
+    check_replaceable(out, EXPORT_FILE)
     encoder = load_model(model)
     return write_encoder(encoder, out, origin=str(model), int8=int8, progress=progress)
 

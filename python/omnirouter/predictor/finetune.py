@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from omnirouter.checks import as_path, maybe_callable, real, whole
 from omnirouter.errors import PredictorError
 from omnirouter.extras import require
+from omnirouter.folder import check_replaceable
 from omnirouter.outcomes import Outcomes
 from omnirouter.predictor.base import Progress
 from omnirouter.predictor.chances import log_losses
-from omnirouter.predictor.export import load_model, write_encoder
+from omnirouter.predictor.export import EXPORT_FILE, load_model, write_encoder
 from omnirouter.predictor.folds import fold_numbers
 from omnirouter.predictor.knn import KnnPredictor
 from omnirouter.predictor.means import mean_scores
@@ -115,6 +116,8 @@ def finetune_encoder(
         For a parameter of the wrong kind or out of its range, or too few prompts.
     PredictorError
         As for `export_encoder`; also when no two prompts of a batch share a model.
+    FileExistsError
+        When something else is at `out`; nothing is trained then.
 
     Examples
     --------
@@ -139,6 +142,7 @@ def finetune_encoder(
             f"the outcomes have {len(outcomes)} prompts, {len(known)} of them to train on; expected at least {FEWEST}, and "
             f"a batch of {batch_size} to train on"
         )
+    check_replaceable(out, EXPORT_FILE)
     encoder = load_model(base)
     before = _losses(encoder, known, judge)
     _train(encoder, known, steps, batch_size, learning_rate, np.random.default_rng(seed), progress)

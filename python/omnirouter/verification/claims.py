@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from omnirouter.checks import unmasked
+
 __all__ = ["Claim"]
 
 
@@ -102,6 +104,7 @@ def _certificate(value: Any) -> Mapping[str, Any] | None:
 
 
 def _whole_numbers(name: str, value: Any) -> NDArray[Any]:
+    unmasked(f"the plan's {name}", value)
     try:
         array = np.asarray(value)
     except ValueError:

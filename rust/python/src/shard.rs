@@ -2,8 +2,7 @@
 
 use numpy::IntoPyArray;
 use omnirouter_solver::{
-    Chunked, Described, Facts, Goal, Interrupted, Kept, OrderedSum, Part, Parts, PlanSums, Point, Prices, Screen,
-    Unwatched,
+    Chunked, Described, Facts, Goal, Interrupted, Kept, OrderedSum, Part, Parts, PlanSums, Point, Prices, Screen, Watch,
 };
 use postcard::{from_bytes, to_stdvec};
 use pyo3::exceptions::PyValueError;
@@ -61,7 +60,13 @@ impl Shard {
     /// Answers a question of `solve_shards`.
     fn answer<'py>(&mut self, py: Python<'py>, question: &str, message: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
         let State::Agreed(part) = &mut self.state else { return Err(out_of_turn(question)) };
-        let answer = py.detach(|| answer(part, question, message))?;
+        let answer = match door::enter(py, None, |watch| answer(part, question, message, watch)) {
+            Ok(answer) => answer?,
+            Err(error) => {
+                self.state = State::Broken;
+                return Err(error);
+            }
+        };
         match (answer, part.failure()) {
             (_, Some(failure)) => Err(raised(py, failure)),
             (Ok(bytes), None) => Ok(PyBytes::new(py, &bytes)),
@@ -85,8 +90,8 @@ fn answer(
     part: &mut Part<Chunked<PySource>>,
     question: &str,
     message: &[u8],
+    watch: &dyn Watch,
 ) -> PyResult<Result<Vec<u8>, Interrupted>> {
-    let watch = &Unwatched;
     Ok(match question {
         "evaluate" => {
             let (goal, prices): (Goal, Vec<f64>) = unpacked(message)?;
