@@ -224,7 +224,7 @@ def test_a_matrix_that_hardly_counts_is_added_up_exactly() -> None:
 
 @pytest.mark.parametrize("kind", ["cont", "class", "uniform"])
 @pytest.mark.parametrize("form", ["budget", "min_accuracy"])
-@pytest.mark.parametrize("seed", [6, 8, 15, 22])  # 6, 15 and 22: a budget that does not bind leaves all to ties
+@pytest.mark.parametrize("seed", [1, 6, 15, 20])  # 6, 15 and 20: a budget that does not bind leaves all to ties
 def test_benign_batches_take_at_most_three_passes(kind: Kind, form: str, seed: int) -> None:
     acc, cost, caps, budget = batch(100_000, 8, seed, kind)
     acc, cost = acc.astype(np.float32), cost.astype(np.float32)
@@ -232,4 +232,4 @@ def test_benign_batches_take_at_most_three_passes(kind: Kind, form: str, seed: i
     solution = solve(acc, cost, caps, **limit)
     assert solution.status is Status.OPTIMAL
     # Where whole columns tie, a box does not decide, and the top may lie outside it.
-    assert solution.info.passes <= (4 if kind == "class" else 3)
+    assert solution.info.passes <= 3

@@ -9,6 +9,7 @@ use pyo3::types::{PyDict, PyIterator};
 
 use crate::arrays::{slice, Borrowed};
 use crate::door;
+use crate::reader;
 use crate::solver::{refused, to_dict, to_settings, PyProblem, PySettings};
 
 /// A Python object whose `__iter__` gives the same chunks each time.
@@ -47,14 +48,14 @@ impl Source for PySource {
     type Error = PyErr;
 
     fn rewind(&mut self) -> PyResult<()> {
-        Python::attach(|py| {
+        reader::attached(|py| {
             self.iterator = Some(self.rows.bind(py).try_iter()?.unbind());
             Ok(())
         })
     }
 
     fn next_chunk(&mut self) -> PyResult<Option<PyChunk>> {
-        Python::attach(|py| {
+        reader::attached(|py| {
             let Some(iterator) = &self.iterator else { return Ok(None) };
             let Some(next) = iterator.bind(py).clone().next() else { return Ok(None) };
             Ok(Some(PyChunk { form: self.form.clone(), arrays: Some(next?.extract()?) }))
@@ -111,7 +112,9 @@ fn borrow_all<'py, T: numpy::Element>(
 impl Drop for PyChunk {
     /// Arrays are let go at once, since the next chunk needs the memory.
     fn drop(&mut self) {
-        Python::attach(|_| drop(self.arrays.take()));
+        let arrays = self.arrays.take();
+        // Refused, it is dropped as the interpreter likes, which is ending.
+        let _ = reader::attached(|_| Ok(drop(arrays)));
     }
 }
 

@@ -1,8 +1,9 @@
 //! Passes that move the box to the top of the dual of all rows, and narrow it.
 //!
 //! A pass at the prices of the samples says what all rows use, and shows the rows in which the choice is close. Where these are
-//! spread evenly they say how usage answers to prices, and one Newton step leaves a tenth of the error; where many are tied,
-//! the sample is asked, a control variate as in [`come_near`](crate::nearing::come_near).
+//! spread evenly they say how usage answers to prices, and one Newton step leaves a tenth of the error; where they are few,
+//! the sample is asked, a control variate as in [`come_near`](crate::nearing::come_near). Where many rows of the sample are tied,
+//! prices would leap from one lattice point to the next, and no move narrows the box.
 
 use crate::ascent::Ascended;
 use crate::nearing::{margins, tied};
@@ -21,8 +22,6 @@ const LAST_MOVE: f64 = 0.05;
 /// What a Newton step may still be off, in its own length, and how much wider than the error they leave other moves keep the box.
 const STEP_MARGIN: f64 = 0.3;
 const MOVE_MARGIN: f64 = 10.0;
-/// Times the length of such a move that the top may be away.
-const LEAP_MARGIN: f64 = 2.0;
 /// The least part of the box by which a move counts.
 const LEAST_MOVE: f64 = 1.0 / 64.0;
 /// The next pass is nearer to the top.
@@ -58,19 +57,18 @@ impl Move {
     /// Half widths within which the top is by what this move tells of the error, and the move before it.
     fn leaves(&self, half_width: &[f64], before: Option<f64>) -> Vec<f64> {
         let widths = self.step.iter().zip(half_width);
-        if self.smooth && self.length <= 1.0 {
-            return widths.map(|(step, width)| STEP_MARGIN * (step + self.length.max(LEAST_MOVE) * width)).collect();
-        }
-        let part = match before {
-            Some(before) if self.length <= 1.0 => {
-                (MOVE_MARGIN * self.length * self.length / before).clamp(LEAST_MOVE, 1.0)
-            }
+        match before {
             // Beyond all widths it says nothing.
-            _ => 1.0,
-        };
-        // Between ties prices go by leaps, forth and back.
-        let leap = if self.smooth { 0.0 } else { LEAP_MARGIN };
-        widths.map(|(step, width)| (part * width).max(leap * step)).collect()
+            _ if self.length > 1.0 => half_width.to_vec(),
+            _ if self.smooth => {
+                widths.map(|(step, width)| STEP_MARGIN * (step + self.length.max(LEAST_MOVE) * width)).collect()
+            }
+            Some(before) => {
+                let part = (MOVE_MARGIN * self.length * self.length / before).clamp(LEAST_MOVE, 1.0);
+                half_width.iter().map(|width| part * width).collect()
+            }
+            None => half_width.to_vec(),
+        }
     }
 
     fn is_last(&self) -> bool {
@@ -81,7 +79,12 @@ impl Move {
 impl<O: DualOracle> Climb<'_, O> {
     /// Moves the centre of a box that the samples have left, and narrows it by what the last move tells of the error.
     pub(crate) fn approach(&mut self, screen: &mut Screen, below: &mut Below<'_, '_>) -> Result<(), Interrupted> {
-        let mut width = self.width_of_close(below);
+        let mut margins = margins(below.ascent);
+        if tied(&margins, screen.prices.len()) {
+            return Ok(());
+        }
+        margins.sort_by(f64::total_cmp);
+        let mut width = self.width_of_close(below, &margins);
         let mut best = (f64::NEG_INFINITY, screen.prices.clone());
         let (mut before, mut narrowed) = (None, screen.half_width.clone());
         for pass in 1..=MOST_APPROACHES {
@@ -116,14 +119,13 @@ impl<O: DualOracle> Climb<'_, O> {
         Ok(())
     }
 
-    /// How far behind the second choice of close rows is, where the sample below promises enough of them that are not tied.
-    fn width_of_close(&self, below: &Below<'_, '_>) -> Option<f64> {
-        let mut margins = margins(below.ascent);
+    /// How far behind the second choice of close rows is, where the sample below, of which these are the margins, promises enough
+    /// of them.
+    fn width_of_close(&self, below: &Below<'_, '_>, margins: &[f64]) -> Option<f64> {
         let n_limits = below.scale.usage.len();
-        if n_limits > MOST_LIMITS || tied(&margins, n_limits) {
+        if n_limits > MOST_LIMITS {
             return None;
         }
-        margins.sort_by(f64::total_cmp);
         // At the vertex of the sample one row per limit is tied.
         let close = n_limits + wanted(n_limits) * below.queries / self.oracle.n_queries();
         margins.get(close.min(margins.len().saturating_sub(1))).copied()
