@@ -15,32 +15,26 @@ from pathlib import Path
 
 import numpy as np
 
+from exams import PricedExam
 from measure import described, table
 from omnirouter import Outcomes
-from omnirouter.evaluation import plans
-from omnirouter.evaluation.bootstrap import Resamples
 from omnirouter.evaluation.document import signed
 from omnirouter.evaluation.encoding import RememberingEncoder
-from omnirouter.evaluation.exam import set_exam
-from omnirouter.evaluation.fitting import Fitting, forecast
-from omnirouter.evaluation.measuring import Judge
-from omnirouter.predictor import embedded_encoder
+from omnirouter.predictor import HybridPredictor, embedded_encoder
 
 SPENDS, LEAST = 96, 0.02
-POINTS, RESAMPLES = 24, 1000
+RESAMPLES = 1000
 COLUMNS = ("data set", "spends, of the best single's cost", "ahead", "level", "behind", "from … to", "where furthest behind")
 
 
 def compared(path: Path, encoder: RememberingEncoder, spends: int, resamples: int) -> tuple[object, ...] | None:
     """A row of the table; None where there is no cost."""
     outcomes = Outcomes.read(path)
-    exam = set_exam(outcomes, None, None, 0)
-    if exam.cost is None:
+    if outcomes.cost is None:
         return None
-    own = forecast("hybrid", Fitting(exam, None, encoder).fit("hybrid"), exam.test).of(exam.rows)
-    judge = Judge(exam.models, exam.acc, exam.cost, Resamples(len(exam.rows), resamples, 0))
-    budgets = plans.budget_grid(own.acc, own.cost, POINTS)
-    curve, zero = judge.curve("hybrid", plans.solved(own.acc, own.cost, budgets), (own.acc, own.cost)), judge.zero_router()
+    exam = PricedExam(outcomes, encoder, resamples)
+    judge, curve = exam.judge, exam.curve("hybrid", HybridPredictor())
+    zero = judge.zero_router()
     best, singles = float(judge.best_cost[0]), judge.singles.cost[0]
     shares = np.geomspace(max(LEAST, singles.min() / best), singles.max() / best, spends)
     found = [(share, judge.difference(curve, zero, float(share)).difference) for share in shares]

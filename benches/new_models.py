@@ -6,8 +6,9 @@ Realised on the test split; budgets are shares of what the most accurate single 
 bootstrap intervals. **New model**: the most accurate model of the train split is held out, the router fitted on the
 others, and the model then added from a number of its outcomes, drawn at random (`Router.add_model`); "all at once" is a
 router fitted on everything. Log-loss is that of the new model alone. **Few observations**: in the train split only this
-share of the pairs of query and model is kept, at random; queries that keep none are left out. Log-loss is that of all
-models.
+share of the pairs of query and model is kept, at random; queries that keep none are left out. Single draws differ by
+points, so figures are means over three of them (intervals are over test queries); the last column is paired. Log-loss is
+that of all models.
 """
 
 from __future__ import annotations
@@ -20,18 +21,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from measure import described, table
-from omnirouter import Outcomes, Router
+from omnirouter import Outcomes, Router, solve
 from omnirouter.evaluation.bootstrap import Resamples, estimate
 from omnirouter.evaluation.document import interval
 from omnirouter.evaluation.encoding import RememberingEncoder
 from omnirouter.evaluation.scores import score
-from omnirouter.predictor import embedded_encoder
-from omnirouter.predictor.kinds import KINDS
+from omnirouter.predictor import HybridPredictor, LearnedPredictor, embedded_encoder
+from omnirouter.predictor.chances import log_losses
+from quality import points
 
 FILES = ("routerbench_arc_mbpp", "cascades_mmlu_truthfulqa_gsm8k", "medagents_medqa_mmlu")
 SHARES = (0.25, 0.5, 1.0)
 ADDED = (20, 100, 500)
 OBSERVED = (0.05, 0.2, 1.0)
+DRAWS = 3
+HALF = 1 + SHARES.index(0.5)
 
 
 class Bench:
@@ -67,8 +71,17 @@ class Bench:
         truth = self.test.acc[:, [self.test.models.index(name) for name in models]]
         return interval(score("router", models, predicted.astype(np.float64), truth, self.draws).log_loss)
 
-    def fit(self, outcomes: Outcomes, kind: str) -> Router:
-        return Router.fit(outcomes, predictor=kind, encoder=self.encoder)
+    def realised(self, predictor: LearnedPredictor) -> NDArray[np.float64]:
+        """Of each test query the mean log-loss of the models and the score realised at each budget, (n, 1 + shares)."""
+        prediction = predictor.predict(self.test.prompts)
+        columns = [log_losses(prediction.acc, self.test.acc).mean(axis=1)]
+        for share in SHARES:
+            solution = solve(prediction.acc, prediction.cost, budget=share * self.most, rel_gap=1e-3).raise_for_status()
+            columns.append(self.test.acc[np.arange(len(self.test)), solution.assignment])
+        return np.stack(columns, axis=1)
+
+    def fit(self, outcomes: Outcomes) -> Router:
+        return Router.fit(outcomes, encoder=self.encoder)
 
 
 def new_model(bench: Bench) -> list[tuple[str, ...]]:
@@ -78,15 +91,15 @@ def new_model(bench: Bench) -> list[tuple[str, ...]]:
     rest = tuple(name for name in train.models if name != held)
     rng = np.random.default_rng(0)
     order = rng.permutation(len(train))
-    without = bench.fit(train.with_models(rest), "hybrid")
+    without = bench.fit(train.with_models(rest))
     rows = [(f"{bench.name}: {held}", "without it", "", *bench.accuracies(without))]
     for count in ADDED:
         if count > len(train):
             continue
-        router = bench.fit(train.with_models(rest), "hybrid")
+        router = bench.fit(train.with_models(rest))
         router.add_model(train.take(order[:count]).with_models([held]))
         rows.append(("", f"added from {count}", bench.log_loss(router, (held,)), *bench.accuracies(router)))
-    whole = bench.fit(train, "hybrid")
+    whole = bench.fit(train)
     rows.append(("", f"all at once, {len(train):,}", bench.log_loss(whole, (held,)), *bench.accuracies(whole)))
     return rows
 
@@ -102,17 +115,23 @@ def thinned(outcomes: Outcomes, share: float, seed: int) -> Outcomes:
 
 
 def few_observations(bench: Bench) -> list[tuple[str, ...]]:
-    """Rows of one table: kinds of predictors at each share of observed pairs."""
+    """Rows of one table: hybrid and its parts at each share of observed pairs."""
     rows: list[tuple[str, ...]] = []
     for share in OBSERVED:
-        train = thinned(bench.train, share, seed=0)
-        for kind in KINDS:
-            router = bench.fit(train, kind)
-            first = not rows
-            pairs = f"{share:.0%}: {train.observed.sum():,} pairs, {len(train):,} queries"
-            label = pairs if kind == next(iter(KINDS)) else ""
-            cells = (bench.log_loss(router, bench.test.models), *bench.accuracies(router))
-            rows.append((bench.name if first else "", label, kind, *cells))
+        trains = [thinned(bench.train, share, seed) for seed in range(1 if share == 1 else DRAWS)]
+        found: dict[str, list[NDArray[np.float64]]] = {}
+        for train in trains:
+            hybrid = HybridPredictor(bench.encoder).fit(train)
+            for part in (hybrid, hybrid.knn_, hybrid.network_):
+                found.setdefault(part.kind, []).append(bench.realised(part))
+        means = {kind: bench.draws.means(np.mean(values, axis=0)) for kind, values in found.items()}
+        pairs, queries = np.mean([(train.observed.sum(), len(train)) for train in trains], axis=0)
+        label = f"{share:.0%}: {pairs:,.0f} pairs, {queries:,.0f} queries"
+        for kind, values in means.items():
+            cells = [interval(estimate(column)) for column in values.T]
+            own = kind == "hybrid"
+            less = "" if own else points(estimate(means["hybrid"][:, HALF] - values[:, HALF]))
+            rows.append((bench.name if not rows else "", label if own else "", kind, *cells, less))
     return rows
 
 
@@ -129,7 +148,7 @@ def main() -> None:
     print(table(("data set: new model", "router", "log-loss of the new model", *budgets), rows))
     print("\n### Few observations\n")
     rows = [row for bench in benches for row in few_observations(bench)]
-    print(table(("data set", "observed pairs", "predictor", "log-loss", *budgets), rows))
+    print(table(("data set", "observed pairs", "predictor", "log-loss", *budgets, "hybrid less it, at 50%"), rows))
     print(f"\n{described()}")
 
 

@@ -18,17 +18,31 @@ import argparse
 import math
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
+from exams import POINTS, PricedExam
 from measure import described, table, write_json
 from omnirouter import Outcomes, Report, evaluate
 from omnirouter.evaluation.bootstrap import Estimate
 from omnirouter.evaluation.document import interval, percentage, signed, target_error
+from omnirouter.evaluation.encoding import RememberingEncoder
+from omnirouter.evaluation.results import Difference
 from omnirouter.hull import upper_hull
+from omnirouter.predictor import embedded_encoder
+from omnirouter.predictor.kinds import new_predictor
+from plain import PLAIN
 
 QUICK_PAIRS = 25_000
+RESAMPLES = 1000
+FIGURES = {"hull area": None, "at 50%": 0.5}  # where plain predictors are compared: names and shares
+
+
+Plainly: TypeAlias = "dict[str, list[tuple[float, Difference]]]"
+"""For each figure what each plain predictor reaches, and the subject less it."""
 
 
 def points(estimate: Estimate) -> str:
@@ -163,6 +177,54 @@ def hull_areas(reports: dict[str, Report]) -> str:
     return table(("hull area", *names), rows)
 
 
+def against_plain(outcomes: Outcomes, encoder: RememberingEncoder, subject: str, resamples: int, points: int) -> Plainly:
+    """The subject beside plain predictors on one table with costs."""
+    exam = PricedExam(outcomes, encoder, resamples, points)
+    own = exam.curve(subject, new_predictor(subject))
+    others = [exam.curve(name, kind()) for name, kind in PLAIN.items()]
+    judge = exam.judge
+    return {
+        figure: [
+            (
+                float((judge.hull_area(other) if share is None else judge.at(other, share))[0]),
+                judge.difference(own, other, share),
+            )
+            for other in others
+        ]
+        for figure, share in FIGURES.items()
+    }
+
+
+def plain_parts(found: dict[str, Plainly]) -> str:
+    """Two rows per data set: the subject against each plain predictor."""
+    rows = []
+    for name, figures in found.items():
+        for k, (figure, compared) in enumerate(figures.items()):
+            own = compared[0][0] + compared[0][1].difference.value
+            less = [f"{value:.3f}; {points(gap.difference)}" for value, gap in compared]
+            rows.append((name if k == 0 else "", figure, f"{own:.3f}", *less))
+    subject = next(iter(found.values()))["hull area"][0][1].method
+    return table(("data set", "", subject, *(f"{name}; less it" for name in PLAIN)), rows)
+
+
+def ahead_of_plain(found: dict[str, Plainly]) -> str:
+    """On how many tables the subject is ahead of the best plain predictor, and of each."""
+    sentences = []
+    for figure in FIGURES:
+        gaps = [[gap.difference for _, gap in figures[figure]] for figures in found.values()]
+        best = counted([min(row, key=lambda gap: gap.value) for row in gaps])
+        each = [f"of {name} {counted(column)}" for name, column in zip(PLAIN, zip(*gaps, strict=True), strict=True)]
+        sentences.append(f"- {figure}: ahead of the best plain part on {best}; {'; '.join(each)}.")
+    return "\n".join(sentences)
+
+
+def counted(gaps: Sequence[Estimate]) -> str:
+    """How many differences are above zero, and how many intervals lie above and below it."""
+    ahead = sum(gap.value > 0 for gap in gaps)
+    beyond, behind = sum(gap.low > 0 for gap in gaps), sum(gap.high < 0 for gap in gaps)
+    return f"{ahead} of {len(gaps)}, beyond its interval on {beyond} (behind beyond it on {behind})"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder of outcome tables, or one of them")
@@ -172,8 +234,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small tables, few budgets and resamples, to see that it runs")
     arguments = parser.parse_args()
     files = sorted(arguments.data.glob("*.parquet")) if arguments.data.is_dir() else [arguments.data]
-    few = {"points": 6, "resamples": 100} if arguments.quick else {}
+    points, resamples = (6, 100) if arguments.quick else (POINTS, RESAMPLES)
     reports: dict[str, Report] = {}
+    plain: dict[str, Plainly] = {}
+    encoder = RememberingEncoder(embedded_encoder())
     seconds = {}
     for path in files:
         start = time.perf_counter()
@@ -181,7 +245,10 @@ def main() -> None:
         if arguments.quick and len(outcomes) * outcomes.n_models > QUICK_PAIRS:
             continue
         out = None if arguments.out is None else arguments.out / path.stem
-        reports[path.stem] = evaluate(outcomes, predictors=arguments.predictor, out=out, **few)
+        report = evaluate(outcomes, predictors=arguments.predictor, out=out, points=points, resamples=resamples)
+        reports[path.stem] = report
+        if report.methods:
+            plain[path.stem] = against_plain(outcomes, encoder, report.subject, resamples, points)
         seconds[path.stem] = time.perf_counter() - start
         print(f"{path.stem}: {seconds[path.stem]:.0f} s", file=sys.stderr)
     priced = {name: report for name, report in reports.items() if report.methods}
@@ -197,6 +264,12 @@ def main() -> None:
             rivals(priced, 0.5),
             f"### {subject}, hull area less that of the others, in points",
             rivals(priced, None),
+            f"### {subject} less plain predictors, points of accuracy",
+            "What anybody would write first: the 64 nearest prompts, weighted alike, and 4 times the model's mean; a "
+            "logistic regression for each model, with a ridge regression of log cost; the mean of both "
+            "(`benches/plain.py`). All by the embedded static vector alone. The best of them is chosen on the test split.",
+            plain_parts(plain),
+            ahead_of_plain(plain),
             "### Hull areas",
             hull_areas(priced),
             "### All figures",

@@ -2,8 +2,9 @@
 
     python benches/recipes.py ../shared/data
 
-Each table is divided at random several times (70 % to learn from), the parts of the hybrid and its steps predict the
-rest, and every query goes to the most of acc - price * cost at each of 122 prices. Realised, means over the divisions:
+Each table is divided at random several times (70 % to learn from), plain predictors (`benches/plain.py`), the parts of
+the hybrid and its steps predict the rest, and every query goes to the most of acc - price * cost at each of 122 prices.
+Realised, means over the divisions:
 
 - **area**: mean height of the realised upper hull between the cheapest and the dearest single model's cost, less that of
   the zero router. The hull of the single models is that **of the test part**, which nobody can know beforehand: where
@@ -26,6 +27,7 @@ from omnirouter import Outcomes
 from omnirouter.evaluation.curves import mean_height, upper_hull
 from omnirouter.predictor import HybridPredictor, embedded_encoder
 from omnirouter.predictor.history import History
+from plain import PLAIN
 
 Array = NDArray[np.float64]
 SHARE = 0.7
@@ -60,7 +62,11 @@ def predictions(history: History, rows: NDArray[np.int64], fresh: NDArray[np.int
     mean, money = past.acc.mean(axis=0, dtype=np.float64), np.nanmean(past.paid, axis=0)
     shape = (len(fresh), len(mean))
     yield "means", np.broadcast_to(mean, shape), np.broadcast_to(money, shape)
-    hybrid = HybridPredictor().fit_history(past, embedded_encoder())
+    encoder = embedded_encoder()
+    for name, kind in PLAIN.items():
+        plain = kind().fit_history(past, encoder)
+        yield name, *plain.expect(encoded.vectors.astype(np.float64))
+    hybrid = HybridPredictor().fit_history(past, encoder)
     knn, network = hybrid.knn_.expect(encoded), hybrid.network_.expect(encoded)
     yield "64 neighbours", knn.acc, knn.cost
     yield "network", network.acc, network.cost
