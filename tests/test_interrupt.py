@@ -118,6 +118,35 @@ def test_ctrl_c_is_raised_promptly_and_leaves_the_process_in_order(
     assert time.perf_counter() - sent < 5
 
 
+# The thread that reads is in Python's code while the interpreter ends, and lets the interpreter go time and again.
+ENDS = """
+import signal, time, numpy as np, omnirouter
+class Busy:
+    def __iter__(self):
+        yield np.ones((10, 2)), np.ones((10, 2))
+        end = time.perf_counter() + 0.6
+        while time.perf_counter() < end:
+            np.copyto(*np.empty((2, 100_000)))
+        yield np.ones((10, 2)), np.ones((10, 2))
+def stop(*_):
+    raise InterruptedError
+signal.signal(signal.SIGALRM, stop)
+signal.setitimer(signal.ITIMER_REAL, 0.2)
+try:
+    omnirouter.solve_oracle(omnirouter.ChunkedOracle(Busy(), n_queries=20), budget=20.0)
+except InterruptedError:
+    print("stopped", flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_the_interpreter_ends_in_order_while_a_source_is_being_read(start: Callable[..., Any]) -> None:
+    for _ in range(4):
+        process = start([sys.executable, "-c", ENDS])
+        out, errors = process.communicate(timeout=60)
+        assert (out, errors, process.returncode) == ("stopped\n", "", 0)
+
+
 def test_shards_that_were_stopped_can_be_solved_again() -> None:
     acc, cost, caps, budget = batch(9_000, 5)
     oracle = ShardedOracle([[(acc[:4_000], cost[:4_000])], [(acc[4_000:], cost[4_000:])]])
