@@ -1,7 +1,7 @@
 //! Passes that move the box to the top of the dual of all rows, and narrow it.
 //!
 //! A pass at the prices of the samples says what all rows use, and shows the rows in which the choice is close. Where these are
-//! spread evenly they say how usage answers to prices, and one Newton step leaves a tenth of the error; where they are few,
+//! spread evenly they say how usage answers to prices, and one Newton step leaves a tenth of the error; where they are not,
 //! the sample is asked, a control variate as in [`come_near`](crate::nearing::come_near). Where many rows of the sample are tied,
 //! prices would leap from one lattice point to the next, and no move narrows the box.
 
