@@ -16,7 +16,7 @@ POINTS = 24
 
 
 class PricedExam:
-    """Splits, budgets and resamples are those of `omnirouter.evaluate`, and so are the figures.
+    """Splits, budgets and resamples are those of `omnirouter.evaluate`.
 
     Parameters
     ----------

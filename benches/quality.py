@@ -41,7 +41,7 @@ RESAMPLES = 1000
 FIGURES = {"hull area": None, "at 50%": 0.5}  # where plain predictors are compared: names and shares
 
 
-Plainly: TypeAlias = "dict[str, list[tuple[float, Difference]]]"
+PlainFigures: TypeAlias = "dict[str, list[tuple[float, Difference]]]"
 """For each figure what each plain predictor reaches, and the subject less it."""
 
 
@@ -177,9 +177,11 @@ def hull_areas(reports: dict[str, Report]) -> str:
     return table(("hull area", *names), rows)
 
 
-def against_plain(outcomes: Outcomes, encoder: RememberingEncoder, subject: str, resamples: int, points: int) -> Plainly:
+def against_plain(
+    outcomes: Outcomes, encoder: RememberingEncoder, subject: str, resamples: int, n_points: int
+) -> PlainFigures:
     """The subject beside plain predictors on one table with costs."""
-    exam = PricedExam(outcomes, encoder, resamples, points)
+    exam = PricedExam(outcomes, encoder, resamples, n_points)
     own = exam.curve(subject, new_predictor(subject))
     others = [exam.curve(name, kind()) for name, kind in PLAIN.items()]
     judge = exam.judge
@@ -195,7 +197,7 @@ def against_plain(outcomes: Outcomes, encoder: RememberingEncoder, subject: str,
     }
 
 
-def plain_parts(found: dict[str, Plainly]) -> str:
+def plain_parts(found: dict[str, PlainFigures]) -> str:
     """Two rows per data set: the subject against each plain predictor."""
     rows = []
     for name, figures in found.items():
@@ -207,7 +209,7 @@ def plain_parts(found: dict[str, Plainly]) -> str:
     return table(("data set", "", subject, *(f"{name}; less it" for name in PLAIN)), rows)
 
 
-def ahead_of_plain(found: dict[str, Plainly]) -> str:
+def ahead_of_plain(found: dict[str, PlainFigures]) -> str:
     """On how many tables the subject is ahead of the best plain predictor, and of each."""
     sentences = []
     for figure in FIGURES:
@@ -234,9 +236,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small tables, few budgets and resamples, to see that it runs")
     arguments = parser.parse_args()
     files = sorted(arguments.data.glob("*.parquet")) if arguments.data.is_dir() else [arguments.data]
-    points, resamples = (6, 100) if arguments.quick else (POINTS, RESAMPLES)
+    n_points, resamples = (6, 100) if arguments.quick else (POINTS, RESAMPLES)
     reports: dict[str, Report] = {}
-    plain: dict[str, Plainly] = {}
+    plain: dict[str, PlainFigures] = {}
     encoder = RememberingEncoder(embedded_encoder())
     seconds = {}
     for path in files:
@@ -245,10 +247,10 @@ def main() -> None:
         if arguments.quick and len(outcomes) * outcomes.n_models > QUICK_PAIRS:
             continue
         out = None if arguments.out is None else arguments.out / path.stem
-        report = evaluate(outcomes, predictors=arguments.predictor, out=out, points=points, resamples=resamples)
+        report = evaluate(outcomes, predictors=arguments.predictor, out=out, points=n_points, resamples=resamples)
         reports[path.stem] = report
         if report.methods:
-            plain[path.stem] = against_plain(outcomes, encoder, report.subject, resamples, points)
+            plain[path.stem] = against_plain(outcomes, encoder, report.subject, resamples, n_points)
         seconds[path.stem] = time.perf_counter() - start
         print(f"{path.stem}: {seconds[path.stem]:.0f} s", file=sys.stderr)
     priced = {name: report for name, report in reports.items() if report.methods}

@@ -140,9 +140,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         further = {path.name: Encoder.load(path) for path in options.encoder}
         if options.minilm:
-            further |= {
-                "MiniLM" + " int8" * int8: minilm(Path(folder) / f"minilm{int8}", int8=bool(int8)) for int8 in (0, 1)
-            }
+            further["MiniLM"] = minilm(Path(folder) / "minilm", int8=False)
+            further["MiniLM int8"] = minilm(Path(folder) / "minilm-int8", int8=True)
         for name, encoder in ({"embedded": embedded_encoder()} | further).items():
             history = widened(History.of(past, None, encoder), options.rows)
             fitted = {kind: build(encoder).fit_history(history, encoder) for kind, build in PREDICTORS.items()}

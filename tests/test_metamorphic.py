@@ -231,5 +231,5 @@ def test_benign_batches_take_at_most_three_passes(kind: Kind, form: str, seed: i
     limit = {"budget": budget} if form == "budget" else {"min_accuracy": float(acc.mean())}
     solution = solve(acc, cost, caps, **limit)
     assert solution.status is Status.OPTIMAL
-    # Where whole columns tie, a box does not decide, and the top may lie outside it.
-    assert solution.info.passes <= 3
+    # One price per model ties whole columns: the top may lie outside the box, and then its bound takes a pass.
+    assert solution.info.passes <= (4 if kind == "class" else 3)

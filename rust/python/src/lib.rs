@@ -20,7 +20,5 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(shard::solve_shards, module)?)?;
     module.add_function(wrap_pyfunction!(shard::merge_facts, module)?)?;
     module.add_class::<shard::Shard>()?;
-    let wait_for_readers = wrap_pyfunction!(reader::wait_for_readers, module)?;
-    module.py().import("atexit")?.call_method1("register", (wait_for_readers,))?;
-    Ok(())
+    reader::register(module)
 }

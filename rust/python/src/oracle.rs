@@ -113,8 +113,11 @@ impl Drop for PyChunk {
     /// Arrays are let go at once, since the next chunk needs the memory.
     fn drop(&mut self) {
         let arrays = self.arrays.take();
-        // Refused, it is dropped as the interpreter likes, which is ending.
-        let _ = reader::attached(|_| Ok(drop(arrays)));
+        // Refused, they wait among the references that PyO3 releases later: the interpreter is ending.
+        let _ = reader::attached(|_| {
+            drop(arrays);
+            Ok(())
+        });
     }
 }
 

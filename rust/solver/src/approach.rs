@@ -2,11 +2,11 @@
 //!
 //! A pass at the prices of the samples says what all rows use, and shows the rows in which the choice is close. Where these are
 //! spread evenly they say how usage answers to prices, and one Newton step leaves a tenth of the error; where they are not,
-//! the sample is asked, a control variate as in [`come_near`](crate::nearing::come_near). Where many rows of the sample are tied,
-//! prices would leap from one lattice point to the next, and no move narrows the box.
+//! the sample is asked, a control variate as in [`come_near`](crate::nearing::come_near). Where the box keeps little but rows that
+//! are tied, prices would leap from one lattice point to the next, and a narrower box would keep as many.
 
 use crate::ascent::Ascended;
-use crate::nearing::{margins, tied};
+use crate::nearing::{margins, narrowed, tied};
 use crate::newton::{is_smooth, wanted, Place, MOST_LIMITS};
 use crate::oracle::{DualOracle, Goal, Interrupted, Screen};
 use crate::relax::{left_over, within, Below, Climb, LIFTED};
@@ -14,6 +14,8 @@ use crate::relax::{left_over, within, Below, Climb, LIFTED};
 /// Passes at most: where the box is narrow after them, and where it would keep many more rows than are close.
 const APPROACHES: usize = 2;
 const MOST_APPROACHES: usize = 8;
+/// A box keeps little but tied rows that keeps at most so many times as many rows as are tied.
+const MOSTLY_TIED: usize = 4;
 /// A box is narrow that reaches so many times as far as close rows are behind.
 const NARROW: f64 = 8.0;
 /// A move by less than this part of the box is the last: a Newton step, and one that the sample suggests.
@@ -79,12 +81,15 @@ impl Move {
 impl<O: DualOracle> Climb<'_, O> {
     /// Moves the centre of a box that the samples have left, and narrows it by what the last move tells of the error.
     pub(crate) fn approach(&mut self, screen: &mut Screen, below: &mut Below<'_, '_>) -> Result<(), Interrupted> {
-        let mut margins = margins(below.ascent);
-        if tied(&margins, screen.prices.len()) {
-            return Ok(());
+        let margins = margins(below.ascent);
+        let tied = tied(&margins, screen.prices.len());
+        if let Some(count) = tied {
+            let (kept, _) = narrowed(below.ascent, &below.scale.to_rows(&screen.half_width));
+            if kept.len() <= MOSTLY_TIED * count {
+                return Ok(());
+            }
         }
-        margins.sort_by(f64::total_cmp);
-        let mut width = self.width_of_close(below, &margins);
+        let mut width = if tied.is_some() { None } else { self.width_of_close(below, margins) };
         let mut best = (f64::NEG_INFINITY, screen.prices.clone());
         let (mut before, mut narrowed) = (None, screen.half_width.clone());
         for pass in 1..=MOST_APPROACHES {
@@ -121,11 +126,12 @@ impl<O: DualOracle> Climb<'_, O> {
 
     /// How far behind the second choice of close rows is, where the sample below, of which these are the margins, promises enough
     /// of them.
-    fn width_of_close(&self, below: &Below<'_, '_>, margins: &[f64]) -> Option<f64> {
+    fn width_of_close(&self, below: &Below<'_, '_>, mut margins: Vec<f64>) -> Option<f64> {
         let n_limits = below.scale.usage.len();
         if n_limits > MOST_LIMITS {
             return None;
         }
+        margins.sort_by(f64::total_cmp);
         // At the vertex of the sample one row per limit is tied.
         let close = n_limits + wanted(n_limits) * below.queries / self.oracle.n_queries();
         margins.get(close.min(margins.len().saturating_sub(1))).copied()

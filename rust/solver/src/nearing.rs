@@ -69,9 +69,10 @@ pub(crate) fn margins(ascent: &Ascent<'_>) -> Vec<f64> {
     margins
 }
 
-/// Whether more rows are tied at the vertex of a sample, of which these are the margins, than there have to be.
-pub(crate) fn tied(margins: &[f64], n_limits: usize) -> bool {
-    margins.iter().filter(|margin| **margin <= TINY).count() > 2 * n_limits + margins.len() / MOST_TIED
+/// How many rows are tied at the vertex of a sample, of which these are the margins, where that is more than there have to be.
+pub(crate) fn tied(margins: &[f64], n_limits: usize) -> Option<usize> {
+    let count = margins.iter().filter(|margin| **margin <= TINY).count();
+    (count > 2 * n_limits + margins.len() / MOST_TIED).then_some(count)
 }
 
 /// Moves an ascent to its top, or near it, by climbing on the rows in a part of the box around its prices. What is outside

@@ -118,7 +118,6 @@ impl<L: Lender> Part<L> {
         self.lender.all(watch, &mut |data, rows| {
             let pricing = data.pricing(goal, &screen.prices);
             let reach = Reach::new(data, screen, pricing.rounding(&data.facts.magnitudes));
-            let n_rows = rows.len();
             let blocks = pool.blocks(rows, data.problem.n_models, |rows| {
                 let mut screened = data.unscreened(goal, &reach, rows.len());
                 data.screen(&pricing, &reach, goal, rows, &mut screened);
@@ -132,10 +131,7 @@ impl<L: Lender> Part<L> {
             }
             match (&mut kept, &mut rows[..]) {
                 (None, [only]) => kept = Some(std::mem::take(only)),
-                (kept, rows) => {
-                    let stretches = self.queries.len().div_ceil(n_rows);
-                    kept.get_or_insert_with(|| data.no_rows(goal).with_room(rows, stretches)).append(rows);
-                }
+                (kept, rows) => kept.get_or_insert_with(|| data.no_rows(goal)).append(rows),
             }
         })?;
         self.choices = Arc::new(choices);

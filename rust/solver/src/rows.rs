@@ -84,11 +84,6 @@ fn inverse_power(mean: f64) -> f64 {
     }
 }
 
-/// Rows and pairs in some blocks.
-fn counted(blocks: &[Rows]) -> [usize; 2] {
-    [blocks.iter().map(Rows::len).sum(), blocks.iter().map(|rows| rows.model.len()).sum()]
-}
-
 impl Rows {
     /// No rows.
     pub fn new(n_resources: usize, n_limits: usize) -> Self {
@@ -206,16 +201,10 @@ impl Rows {
         self.limit.reserve(pairs * self.n_resources);
     }
 
-    /// With room for so many times the rows of some blocks, and an eighth more: without it what grows is held twice.
-    pub(crate) fn with_room(mut self, next: &[Self], times: usize) -> Self {
-        let [rows, pairs] = counted(next).map(|count| count * times + count * times / 8);
-        self.reserve(rows, pairs);
-        self
-    }
-
     /// Appends the rows of the next blocks.
     pub(crate) fn append(&mut self, next: &[Self]) {
-        let [rows, pairs] = counted(next);
+        let pairs = next.iter().map(|rows| rows.model.len()).sum::<usize>();
+        let rows = next.iter().map(Self::len).sum::<usize>();
         self.reserve(rows, pairs);
         for next in next {
             let offset = self.model.len();
